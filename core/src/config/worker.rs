@@ -1,0 +1,296 @@
+//! The worker's keys, and the worker's configuration made from them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Properties;
+use super::key::{ConfigError, ConfigErrors, ConfigKey, nearest};
+
+mod keys;
+
+pub use keys::{DEAD_KEYS, DeadKey, WORKER_KEYS};
+
+/// What the surroundings of the process say. Read by the binary, so that this stays a plain function of its input.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `HOME`.
+    pub home: Option<String>,
+    /// `CONNECT_HOME`: stands in for a missing `connectHome`.
+    pub connect_home: Option<String>,
+    /// `NAMESRV_ADDR`: stands in for a missing or `embedded` `namesrvAddr`.
+    pub name_servers: Option<String>,
+    /// `RMQC_IO`: goes before `ioDriver`.
+    pub io_driver: Option<String>,
+}
+
+/// Which I/O driver is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverChoice {
+    /// io_uring where it may be used, else epoll.
+    Auto,
+    /// io_uring, or no start.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+/// Whether shards are pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinChoice {
+    /// When the machine has a CPU for each shard.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Where the cluster is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterAddress {
+    /// A broker inside this process, for trying and testing.
+    Embedded,
+    /// Name servers, each `host:port`; at least one.
+    NameServers(Vec<String>),
+}
+
+/// How often a failed task is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// Restarts within one window; 0: none.
+    pub max: u32,
+    /// The window.
+    pub window: Duration,
+    /// Pause before the first restart; doubled with each further one.
+    pub backoff: Duration,
+    /// Longest pause.
+    pub backoff_max: Duration,
+}
+
+/// A secret text. Can't be printed by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(super::key::MASK)
+    }
+}
+
+/// The worker's configuration, validated.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// Name in statuses.
+    pub worker_id: String,
+    /// Where the cluster is.
+    pub cluster: ClusterAddress,
+    /// Access key and secret key, when signing is on.
+    pub credentials: Option<(Secret, Secret)>,
+    /// Whether sources create missing topics.
+    pub auto_create_topic: bool,
+    /// Producer group of source tasks.
+    pub producer_group: String,
+    /// Deadline of one call to a broker.
+    pub operation_timeout: Duration,
+    /// Address that REST listens on.
+    pub http_host: String,
+    /// Port that REST listens on; 0: any free one.
+    pub http_port: u16,
+    /// Whether errors get real HTTP status codes instead of the Java worker's 200.
+    pub rest_real_status: bool,
+    /// Whether REST answers hide the values of secret keys.
+    pub mask_secrets: bool,
+    /// Directory of the stores; its files are in `config/` below it.
+    pub store_dir: PathBuf,
+    /// Directory of the log files.
+    pub log_dir: PathBuf,
+    /// `key.converter` of connectors that name none.
+    pub key_converter: String,
+    /// `value.converter` of connectors that name none.
+    pub value_converter: String,
+    /// Driver asked for.
+    pub io_driver: DriverChoice,
+    /// Number of shards; none: as many as fit.
+    pub cores: Option<usize>,
+    /// Pinning asked for.
+    pub pin: PinChoice,
+    /// A shard without progress for so long is replaced.
+    pub stall_timeout: Duration,
+    /// Most payload bytes that the tasks of one shard hold together.
+    pub shard_memory_bytes: u64,
+    /// A task that takes longer to start fails.
+    pub start_timeout: Duration,
+    /// A task that takes longer to stop is reported as failed.
+    pub stop_timeout: Duration,
+    /// Pause between two writes of changed states.
+    pub state_interval: Duration,
+    /// What happens to failed tasks.
+    pub restart: RestartPolicy,
+}
+
+/// A configuration together with what the user should know about it.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The configuration.
+    pub config: WorkerConfig,
+    /// One line each: unknown keys, keys without effect, keys overruled.
+    pub warnings: Vec<String>,
+}
+
+impl WorkerConfig {
+    /// Makes the configuration. `flags` (from the command line) go before `ioDriver`'s environment variable, that before
+    /// `conf`, that before the defaults. As in the Java worker, `conf` goes before `CONNECT_HOME` and `NAMESRV_ADDR`,
+    /// but a `namesrvAddr=embedded` gives way to `NAMESRV_ADDR`: who sets it means it.
+    ///
+    /// # Errors
+    /// Everything wrong at once. A bad value is never replaced by a default.
+    pub fn build(conf: &Properties, flags: &Properties, env: &Environment) -> Result<Parsed, ConfigErrors> {
+        let mut warnings = Vec::new();
+        let merged = merge(conf, flags, env, &mut warnings);
+        warn_of_keys(&merged, &mut warnings);
+        let mut errors = match super::key::check_all(WORKER_KEYS, &merged) {
+            Ok(()) => Vec::new(),
+            Err(errors) => errors.0,
+        };
+        let cluster = cluster(keys::NAME_SERVERS.text(&merged).unwrap_or_default(), &mut errors);
+        let home = env.home.as_deref().filter(|home| !home.is_empty());
+        let store_dir =
+            directory(&keys::STORE_DIR, &merged, home.map(|home| format!("{home}/connectorStore")), &mut errors);
+        let log_dir =
+            directory(&keys::LOG_DIR, &merged, home.map(|home| format!("{home}/logs/rocketmqconnect")), &mut errors);
+        let credentials = credentials(&merged, &mut errors);
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
+        let text = |key: &ConfigKey| key.text(&merged).unwrap_or_default().to_owned();
+        let ms = |key: &ConfigKey| Duration::from_millis(u64::try_from(key.integer(&merged)).unwrap_or(0));
+        let config = Self {
+            worker_id: text(&keys::WORKER_ID),
+            cluster,
+            credentials,
+            auto_create_topic: keys::AUTO_CREATE_TOPIC.boolean(&merged),
+            producer_group: text(&keys::PRODUCER_GROUP),
+            operation_timeout: ms(&keys::OPERATION_TIMEOUT),
+            http_host: text(&keys::HTTP_HOST),
+            http_port: u16::try_from(keys::HTTP_PORT.integer(&merged)).unwrap_or(0),
+            rest_real_status: text(&keys::REST_STATUS_CODES).eq_ignore_ascii_case("real"),
+            mask_secrets: keys::MASK_SECRETS.boolean(&merged),
+            store_dir,
+            log_dir,
+            key_converter: text(&keys::KEY_CONVERTER),
+            value_converter: text(&keys::VALUE_CONVERTER),
+            io_driver: match text(&keys::IO_DRIVER).to_ascii_lowercase().as_str() {
+                "uring" => DriverChoice::Uring,
+                "epoll" => DriverChoice::Epoll,
+                _ => DriverChoice::Auto,
+            },
+            cores: text(&keys::CORES).parse().ok(),
+            pin: match text(&keys::PIN).to_ascii_lowercase().as_str() {
+                "on" => PinChoice::On,
+                "off" => PinChoice::Off,
+                _ => PinChoice::Auto,
+            },
+            shard_memory_bytes: keys::SHARD_MEMORY.integer(&merged).unsigned_abs(),
+            stall_timeout: ms(&keys::STALL_TIMEOUT),
+            start_timeout: ms(&keys::START_TIMEOUT),
+            stop_timeout: ms(&keys::STOP_TIMEOUT),
+            state_interval: ms(&keys::STATE_INTERVAL),
+            restart: RestartPolicy {
+                max: u32::try_from(keys::RESTART_MAX.integer(&merged)).unwrap_or(0),
+                window: ms(&keys::RESTART_WINDOW),
+                backoff: ms(&keys::RESTART_BACKOFF),
+                backoff_max: ms(&keys::RESTART_BACKOFF_MAX),
+            },
+        };
+        Ok(Parsed { config, warnings })
+    }
+}
+
+/// Lays the sources over each other.
+fn merge(conf: &Properties, flags: &Properties, env: &Environment, warnings: &mut Vec<String>) -> Properties {
+    let mut merged = conf.clone();
+    let set =
+        |value: &Option<String>| value.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    if let Some(driver) = set(&env.io_driver) {
+        merged.insert(keys::IO_DRIVER.name.to_owned(), driver);
+    }
+    if let Some(home) = set(&env.connect_home) {
+        merged.entry(keys::CONNECT_HOME.name.to_owned()).or_insert(home);
+    }
+    if let Some(address) = set(&env.name_servers) {
+        let given = merged.get(keys::NAME_SERVERS.name).map(|text| text.trim().to_owned()).unwrap_or_default();
+        if given.is_empty() || given == "embedded" {
+            merged.insert(keys::NAME_SERVERS.name.to_owned(), address);
+        } else if given != address {
+            warnings.push(format!("namesrvAddr={given} of the conf file is used, not NAMESRV_ADDR={address}"));
+        }
+    }
+    merged.extend(flags.iter().map(|(key, value)| (key.clone(), value.clone())));
+    merged
+}
+
+/// Names keys that nobody knows and keys that do nothing.
+fn warn_of_keys(properties: &Properties, warnings: &mut Vec<String>) {
+    for name in properties.keys() {
+        if WORKER_KEYS.iter().any(|key| key.name == name || key.aliases.contains(&name.as_str())) {
+            continue;
+        }
+        if let Some(dead) = DEAD_KEYS.iter().find(|key| key.name == name) {
+            warnings.push(format!("key {name} has no effect: {}", dead.why));
+            continue;
+        }
+        let known = WORKER_KEYS.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
+        warnings.push(match nearest(name, known) {
+            Some(likely) => format!("key {name} is unknown and has no effect; did you mean {likely}?"),
+            None => format!("key {name} is unknown and has no effect"),
+        });
+    }
+}
+
+fn cluster(text: &str, errors: &mut Vec<ConfigError>) -> ClusterAddress {
+    if text.is_empty() || text.eq_ignore_ascii_case("embedded") {
+        return ClusterAddress::Embedded;
+    }
+    let addresses: Vec<String> =
+        text.split([';', ',']).map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+    let bad = addresses.iter().find(|one| {
+        one.rsplit_once(':')
+            .is_none_or(|(host, port)| host.is_empty() || !port.parse::<u16>().is_ok_and(|port| port > 0))
+    });
+    if addresses.is_empty() || bad.is_some() {
+        let shown = bad.map_or(text, String::as_str);
+        let name = keys::NAME_SERVERS.name;
+        errors.push(ConfigError::new(
+            name,
+            format!("Config {name} is \"{shown}\", expected embedded or host:port;host:port"),
+        ));
+    }
+    ClusterAddress::NameServers(addresses)
+}
+
+fn directory(key: &ConfigKey, from: &Properties, default: Option<String>, errors: &mut Vec<ConfigError>) -> PathBuf {
+    let given = key.text(from).filter(|text| !text.is_empty()).map(str::to_owned);
+    let Some(path) = given.or(default) else {
+        let message = format!("Config {} is not set and HOME is not known: set it to a directory", key.name);
+        errors.push(ConfigError::new(key.name, message));
+        return PathBuf::new();
+    };
+    PathBuf::from(path)
+}
+
+fn credentials(from: &Properties, errors: &mut Vec<ConfigError>) -> Option<(Secret, Secret)> {
+    if !keys::ACL_ENABLE.boolean(from) {
+        return None;
+    }
+    let mut read = |key: &ConfigKey| {
+        let text = key.text(from).unwrap_or_default();
+        if text.is_empty() {
+            errors.push(ConfigError::new(key.name, format!("Config {} is needed with aclEnable=true", key.name)));
+        }
+        Secret(text.to_owned())
+    };
+    Some((read(&keys::ACCESS_KEY), read(&keys::SECRET_KEY)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! `ByteArrayConverter`: bytes as they are.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Converter, SchemaAndValue};
+use crate::config::Properties;
+use crate::config::key::ConfigErrors;
+use crate::error::{ConnectError, Result, Retry, Stage};
+use crate::registry::ConverterFactory;
+use crate::schema::{FieldType, Schema};
+use crate::value::Value;
+
+struct ByteArrayConverter {
+    schema: Arc<Schema>,
+}
+
+impl Converter for ByteArrayConverter {
+    fn encode(&self, topic: &str, schema: Option<&Schema>, value: &Value) -> Result<Option<Bytes>> {
+        if let Some(schema) = schema.filter(|schema| schema.field_type != FieldType::Bytes) {
+            let what = format!("topic {topic}: ByteArrayConverter needs a BYTES schema, not {:?}", schema.field_type);
+            return Err(ConnectError::new(Stage::Convert, Retry::BadRecord, what));
+        }
+        match value {
+            Value::Null => Ok(None),
+            Value::Bytes(bytes) => Ok(Some(bytes.clone())),
+            other => {
+                let what = format!("topic {topic}: ByteArrayConverter needs a bytes value, not {}", other.kind());
+                Err(ConnectError::new(Stage::Convert, Retry::BadRecord, what))
+            }
+        }
+    }
+
+    fn decode(&self, _topic: &str, bytes: Option<Bytes>) -> Result<SchemaAndValue> {
+        Ok(SchemaAndValue { schema: Some(self.schema.clone()), value: bytes.map_or(Value::Null, Value::Bytes) })
+    }
+}
+
+fn build(_config: &Properties) -> Result<Box<dyn Converter>, ConfigErrors> {
+    Ok(Box::new(ByteArrayConverter { schema: Arc::new(Schema::optional(FieldType::Bytes)) }))
+}
+
+inventory::submit! {
+    ConverterFactory {
+        name: "bytes",
+        java_class: "org.apache.rocketmq.connect.runtime.converter.record.ByteArrayConverter",
+        build,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_pass_and_text_is_refused() {
+        let converter = build(&Properties::new()).unwrap();
+        let value = Value::Bytes(Bytes::from_static(b"\x00\xff"));
+        assert_eq!(converter.encode("t", None, &value).unwrap().unwrap(), Bytes::from_static(b"\x00\xff"));
+        let error = converter.encode("t", None, &Value::String("x".into())).unwrap_err();
+        assert_eq!(error.retry(), Retry::BadRecord);
+    }
+}

@@ -1,0 +1,26 @@
+//! Every bound of the worker that is not a configuration key, in one place, with the relations between them.
+
+/// Largest remoting frame that is read or written, in bytes: the broker's own default limit.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest message body, in bytes: the broker's default `maxMessageSize`.
+pub const MESSAGE_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest properties block of one message, in bytes, less the room that the broker needs for its own.
+pub const MESSAGE_PROPERTIES_BYTES_MAX: usize = 32_767 - 256;
+/// Commands that wait in one shard's mailbox; a sender beyond that waits.
+pub const SHARD_COMMANDS_MAX: usize = 1024;
+/// Events that wait for the control plane; a shard beyond that waits.
+pub const SHARD_EVENTS_MAX: usize = 1024;
+/// Tasks on one shard.
+pub const SHARD_TASKS_MAX: usize = 4096;
+/// Records that a source may hand over in one batch, whatever `batch.size` says.
+pub const BATCH_RECORDS_MAX: usize = 65_536;
+/// Bytes of one block that a file source reads at once.
+pub const FILE_BLOCK_BYTES: usize = 256 * 1024;
+/// Buffers in one gathered write.
+pub const WRITE_VECTORS_MAX: usize = 1024;
+/// Bodies from this size on are sent by gathered write, smaller ones are copied into the frame.
+pub const GATHER_BODY_BYTES_MIN: usize = 8 * 1024;
+
+const _: () = assert!(MESSAGE_BODY_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(GATHER_BODY_BYTES_MIN < MESSAGE_BODY_BYTES_MAX);
+const _: () = assert!(FILE_BLOCK_BYTES < MESSAGE_BODY_BYTES_MAX);
