@@ -1,0 +1,403 @@
+//! The consumer of one sink task: its share of queues, what was pulled, how far each queue is done and committed.
+
+pub mod allocate;
+pub mod group;
+pub mod offset;
+pub mod pull;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmqc_core::error::{ConnectError, Result};
+use rmqc_core::id::MessageQueue;
+use rmqc_core::position::RecordPartition;
+
+use self::group::{Assignment, GroupSettings, Membership};
+use self::offset::StartFrom;
+use self::pull::{Budget, OutOfRange, Pulled, Puller, QueueBuffer};
+use crate::driver::Driver;
+use crate::local::{Event, first, join_all};
+use crate::remoting::client::Client;
+use crate::remoting::route::QueueAddress;
+use crate::shard::memory::Share;
+
+/// How a consumer reads.
+#[derive(Clone)]
+pub struct ConsumerSettings {
+    /// Consumer group.
+    pub group: Rc<str>,
+    /// Topics.
+    pub topics: Vec<Arc<str>>,
+    /// Where to start in a queue without a committed offset.
+    pub start_from: StartFrom,
+    /// Policy for an offset outside the queue.
+    pub out_of_range: OutOfRange,
+    /// Most bytes pulled and not yet put.
+    pub buffered_bytes_max: usize,
+}
+
+/// One queue that this member reads.
+pub struct OwnedQueue {
+    /// The queue and its broker.
+    pub target: QueueAddress,
+    /// Its name as records carry it.
+    pub partition: Arc<RecordPartition>,
+    /// Everything below is accepted by the sink.
+    pub done: i64,
+    /// Everything below is committed at the broker; `None` when the broker has set an offset of its own.
+    pub committed: Option<i64>,
+    buffer: Rc<QueueBuffer>,
+}
+
+/// Longest wait for the farewell to the brokers.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The consumer of one sink task.
+pub struct Consumer<D> {
+    client: Client<D>,
+    settings: ConsumerSettings,
+    assignment: Rc<Assignment>,
+    assignment_seen: u64,
+    budget: Budget,
+    arrived: Event,
+    queues: Vec<OwnedQueue>,
+    /// Where the next look for answers starts, so that every queue has its turn.
+    turn: usize,
+    member: bool,
+    /// Happens when the membership has ended.
+    left: Event,
+}
+
+/// What one queue has for the sink.
+pub struct Taken {
+    /// Index into [`Consumer::queues`], valid until the next rebalance.
+    pub queue: usize,
+    /// What was pulled.
+    pub pulled: Pulled,
+}
+
+impl<D: Driver> Consumer<D> {
+    /// A consumer that is not yet a member.
+    #[must_use]
+    pub fn new(client: Client<D>, settings: ConsumerSettings, share: Share) -> Self {
+        let budget = Budget::new(settings.buffered_bytes_max, share);
+        Self {
+            client,
+            settings,
+            assignment: Rc::default(),
+            assignment_seen: 0,
+            budget,
+            arrived: Event::default(),
+            queues: Vec::new(),
+            turn: 0,
+            member: false,
+            left: Event::default(),
+        }
+    }
+
+    /// Joins the group; the share of queues arrives later.
+    pub fn join(&mut self) {
+        if std::mem::replace(&mut self.member, true) {
+            return;
+        }
+        let settings = GroupSettings {
+            group: self.settings.group.clone(),
+            topics: self.settings.topics.clone(),
+            consume_from_where: self.settings.start_from.name(),
+        };
+        let membership = Membership::new(self.client.clone(), settings, self.assignment.clone());
+        let left = self.left.clone();
+        D::spawn(async move {
+            membership.run().await;
+            left.notify();
+        });
+    }
+
+    /// Happens when there may be something to take, to rebalance or to report.
+    #[must_use]
+    pub fn arrived(&self) -> Event {
+        self.arrived.clone()
+    }
+
+    /// Happens when the share of queues has changed.
+    #[must_use]
+    pub fn assignment_changed(&self) -> Event {
+        self.assignment.changed.clone()
+    }
+
+    /// The queues owned now.
+    pub fn queues(&self) -> &[OwnedQueue] {
+        &self.queues
+    }
+
+    /// Whether the share of queues differs from what is owned.
+    #[must_use]
+    pub fn needs_rebalance(&self) -> bool {
+        self.assignment.changed.seen() != self.assignment_seen
+    }
+
+    /// Indexes of owned queues that are no longer this member's.
+    #[must_use]
+    pub fn revoked(&self) -> Vec<usize> {
+        let share = self.assignment.queues.borrow();
+        let Some(share) = share.as_ref() else { return Vec::new() };
+        let lost = |(index, owned): (usize, &OwnedQueue)| (!reads(share, &owned.target.queue)).then_some(index);
+        self.queues.iter().enumerate().filter_map(lost).collect()
+    }
+
+    /// Takes over the share: drops revoked queues (commit them first) and starts reading new ones.
+    ///
+    /// # Errors
+    /// `Retry::Later` when a broker can't tell where to start; call again.
+    pub async fn rebalance(&mut self) -> Result<()> {
+        let seen = self.assignment.changed.seen();
+        let share = self.assignment.queues.borrow().clone().unwrap_or_default();
+        self.queues.retain(|owned| {
+            let keep = reads(&share, &owned.target.queue);
+            if !keep {
+                owned.buffer.close(&self.budget);
+            }
+            keep
+        });
+        for target in share {
+            if self.queues.iter().any(|owned| owned.target.queue == target.queue) {
+                continue;
+            }
+            let (client, group) = (&self.client, &self.settings.group);
+            let offset = offset::start_offset(client, group, &target, self.settings.start_from).await?;
+            self.start_queue(target, offset);
+        }
+        self.assignment_seen = seen;
+        Ok(())
+    }
+
+    fn start_queue(&mut self, target: QueueAddress, offset: i64) {
+        let buffer = self.start_reader(&target, offset);
+        let partition = queue_partition(&target);
+        self.queues.push(OwnedQueue { target, partition, done: offset, committed: Some(offset), buffer });
+    }
+
+    fn start_reader(&self, target: &QueueAddress, offset: i64) -> Rc<QueueBuffer> {
+        let buffer = Rc::new(QueueBuffer {
+            ready: RefCell::new(VecDeque::new()),
+            failure: RefCell::new(None),
+            warnings: RefCell::default(),
+            closed: Cell::new(false),
+            closing: Event::default(),
+            max_offset: Cell::new(offset),
+        });
+        let puller = Puller {
+            client: self.client.clone(),
+            target: target.clone(),
+            group: self.settings.group.clone(),
+            offset,
+            out_of_range: self.settings.out_of_range,
+            budget: self.budget.clone(),
+            buffer: buffer.clone(),
+            arrived: self.arrived.clone(),
+        };
+        D::spawn(puller.run());
+        buffer
+    }
+
+    /// Reads a queue anew from where the sink is done: what was taken from it and not put comes again.
+    pub fn read_again(&mut self, queue: usize) {
+        let Some(owned) = self.queues.get_mut(queue) else { return };
+        // An offset that the broker moved is told only once.
+        let moved = owned.buffer.ready.borrow().iter().rev().find(|pulled| pulled.moved).map(|p| p.next_offset);
+        if let Some(moved) = moved {
+            (owned.done, owned.committed) = (moved, None);
+        }
+        owned.buffer.close(&self.budget);
+        let (target, done) = (owned.target.clone(), owned.done);
+        let warnings = std::mem::take(&mut *owned.buffer.warnings.borrow_mut());
+        let buffer = self.start_reader(&target, done);
+        buffer.warnings.borrow_mut().extend(warnings);
+        if let Some(owned) = self.queues.get_mut(queue) {
+            owned.buffer = buffer;
+        }
+    }
+
+    /// Goes to where the brokers of the owned queues are now; gives whether one has another address. Call only when
+    /// everything taken is put.
+    pub fn follow_brokers(&mut self) -> bool {
+        let share = self.assignment.queues.borrow().clone().unwrap_or_default();
+        let mut moved = Vec::new();
+        for (index, owned) in self.queues.iter_mut().enumerate() {
+            let target = share.iter().find(|target| target.queue == owned.target.queue);
+            if let Some(target) = target.filter(|target| target.address != owned.target.address) {
+                owned.target.address = target.address.clone();
+                moved.push(index);
+            }
+        }
+        moved.iter().for_each(|queue| self.read_again(*queue));
+        !moved.is_empty()
+    }
+
+    /// Takes the next answer of some queue, if there is one, or its first `messages_max` messages; every queue has its
+    /// turn.
+    ///
+    /// # Errors
+    /// The failure that ended a queue's reader.
+    pub fn take(&mut self, messages_max: usize) -> Result<Option<Taken>> {
+        for step in 0..self.queues.len() {
+            let index = self.turn.wrapping_add(step) % self.queues.len().max(1);
+            let Some(owned) = self.queues.get(index) else { continue };
+            if let Some(failure) = owned.buffer.failure.borrow_mut().take() {
+                return Err(failure);
+            }
+            if let Some(pulled) = take_front(&mut owned.buffer.ready.borrow_mut(), messages_max) {
+                self.turn = index.wrapping_add(1);
+                return Ok(Some(Taken { queue: index, pulled }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Things worth telling since the last call.
+    #[must_use]
+    pub fn take_warnings(&self) -> Vec<String> {
+        self.queues.iter().flat_map(|owned| std::mem::take(&mut *owned.buffer.warnings.borrow_mut())).collect()
+    }
+
+    /// The sink has accepted everything of `queue` below `next_offset`; `bytes` of the buffer are free again.
+    pub fn done(&mut self, queue: usize, next_offset: i64, bytes: usize) {
+        if let Some(owned) = self.queues.get_mut(queue) {
+            owned.done = next_offset;
+        }
+        self.budget.give_back(bytes);
+    }
+
+    /// The broker sent the group to `next_offset`, and may have committed any offset by itself.
+    pub fn moved(&mut self, queue: usize, next_offset: i64) {
+        if let Some(owned) = self.queues.get_mut(queue) {
+            (owned.done, owned.committed) = (next_offset, None);
+        }
+    }
+
+    /// So many bytes of the buffer are free again, though the sink has not taken them.
+    pub fn undone(&mut self, bytes: usize) {
+        self.budget.give_back(bytes);
+    }
+
+    /// Commits how far every queue is done. Call only after the sink's flush returned.
+    ///
+    /// # Errors
+    /// The first failure; what was committed by then stays so.
+    pub async fn commit(&mut self) -> Result<()> {
+        let dirty = self.queues.iter().enumerate().filter(|(_, owned)| owned.committed != Some(owned.done));
+        let commits = dirty.map(|(index, owned)| {
+            let (client, group) = (&self.client, &self.settings.group);
+            async move { (index, owned.done, offset::commit(client, group, &owned.target, owned.done).await) }
+        });
+        // All at once: one after the other they would cost the sink a round trip a queue.
+        let outcomes = join_all(commits).await;
+        let mut failure: Option<ConnectError> = None;
+        for (index, done, outcome) in outcomes {
+            match (outcome, self.queues.get_mut(index)) {
+                (Ok(()), Some(owned)) => owned.committed = Some(done),
+                (Ok(()), None) => {}
+                (Err(error), _) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Messages behind the end of all owned queues, as far as known.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        let lag = |owned: &OwnedQueue| owned.buffer.max_offset.get().saturating_sub(owned.done).max(0).unsigned_abs();
+        self.queues.iter().map(lag).sum()
+    }
+
+    /// Stops reading and leaves the group, so that other members take over at once. What was pulled and not done is
+    /// dropped; it stays at the broker.
+    pub async fn leave(&mut self) {
+        for owned in self.queues.drain(..) {
+            owned.buffer.close(&self.budget);
+        }
+        let seen = self.left.seen();
+        self.assignment.closed.set(true);
+        self.assignment.closing.notify();
+        if std::mem::take(&mut self.member) {
+            let _ = first(self.left.since(seen), D::sleep(FAREWELL)).await;
+        }
+    }
+}
+
+impl<D> Drop for Consumer<D> {
+    /// A consumer that goes without leaving (its task panicked) must not stay a member that reads nothing.
+    fn drop(&mut self) {
+        for owned in &self.queues {
+            owned.buffer.close(&self.budget);
+        }
+        self.assignment.closed.set(true);
+        self.assignment.closing.notify();
+    }
+}
+
+fn reads(share: &[QueueAddress], queue: &MessageQueue) -> bool {
+    share.iter().any(|target| target.queue == *queue)
+}
+
+/// The first answer, or the first `messages_max` messages of it. Its bytes count as long as the rest of it is there.
+fn take_front(ready: &mut VecDeque<Pulled>, messages_max: usize) -> Option<Pulled> {
+    let mut pulled = ready.pop_front()?;
+    if let Some(next_offset) = pulled.messages.get(messages_max).map(|message| message.queue_offset) {
+        let messages = pulled.messages.split_off(messages_max);
+        let Pulled { bytes, next_offset: end, moved, .. } = pulled;
+        ready.push_front(Pulled { messages, next_offset: end, bytes, moved });
+        pulled = Pulled { messages: pulled.messages, next_offset, bytes: 0, moved: false };
+    }
+    Some(pulled)
+}
+
+impl QueueBuffer {
+    /// Ends the reader and frees what it had buffered.
+    fn close(&self, budget: &Budget) {
+        self.closed.set(true);
+        let dropped = std::mem::take(&mut *self.ready.borrow_mut());
+        budget.give_back(dropped.iter().map(|pulled| pulled.bytes).sum());
+        self.closing.notify();
+    }
+}
+
+/// A queue as the partition map that the Java runtime gives to sinks: all members are texts.
+fn queue_partition(target: &QueueAddress) -> Arc<RecordPartition> {
+    use rmqc_core::position::Scalar::Text;
+    let queue = &target.queue;
+    Arc::new(RecordPartition(
+        [
+            ("topic".to_owned(), Text(queue.topic.to_string())),
+            ("brokerName".to_owned(), Text(queue.broker.to_string())),
+            ("queueId".to_owned(), Text(queue.queue_id.to_string())),
+        ]
+        .into(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::remoting::message::Message;
+
+    fn pulled(offsets: std::ops::Range<i64>, bytes: usize) -> Pulled {
+        let message = |queue_offset| Message { queue_offset, body: Bytes::from_static(b"x"), ..Message::default() };
+        Pulled { next_offset: offsets.end, messages: offsets.map(message).collect(), bytes, moved: false }
+    }
+
+    #[test]
+    fn an_answer_larger_than_the_room_is_taken_in_parts() {
+        let mut ready = VecDeque::from([pulled(10..15, 500), pulled(15..16, 100)]);
+        let mut parts = Vec::new();
+        while let Some(part) = take_front(&mut ready, 2) {
+            parts.push((part.messages.len(), part.next_offset, part.bytes));
+        }
+        assert_eq!(parts, [(2, 12, 0), (2, 14, 0), (1, 15, 500), (1, 16, 100)]);
+    }
+}

@@ -1,0 +1,392 @@
+//! Reads one queue, ahead of the sink: several requests at predicted offsets while there is a backlog, one long poll
+//! when there is none.
+//!
+//! A broker with default settings gives at most 32 messages an answer, so the next offsets are predicted from the size
+//! of the last answers. A wrong prediction costs a request, never a record: only what continues at the expected offset
+//! is handed on.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rmqc_core::error::{ConnectError, Retry, Stage};
+use rmqc_core::tolerance::Backoff;
+
+use crate::driver::Driver;
+use crate::local::{Event, First, first};
+use crate::remoting::client::Client;
+use crate::remoting::code::{request, response};
+use crate::remoting::connection::{CallError, Request, Response};
+use crate::remoting::message::{Message, messages};
+use crate::remoting::route::QueueAddress;
+use crate::shard::memory::Share;
+
+/// Longest time that the broker may keep a pull waiting for a new message.
+const SUSPEND: Duration = Duration::from_secs(15);
+/// Deadline of a pull that may be kept waiting; brokers look at waiting pulls every 5 s only.
+const SUSPENDED_TIMEOUT: Duration = Duration::from_secs(30);
+/// Messages asked for at once; brokers cap it by their own settings.
+const PULL_MESSAGES: i64 = 1024;
+/// Requests in flight for one queue.
+const DEPTH_MAX: usize = 6;
+/// First guess of the messages in an answer: the default cap of brokers.
+const STEP_FIRST: i64 = 32;
+
+const FLAG_SUSPEND: i64 = 2;
+const FLAG_SUBSCRIPTION: i64 = 4;
+
+/// What to do when the offset is outside the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfRange {
+    /// Go on at the first message.
+    Earliest,
+    /// Go on after the last one.
+    Latest,
+    /// Fail the task.
+    Fail,
+}
+
+/// Messages that one answer brought.
+#[derive(Debug)]
+pub struct Pulled {
+    /// Messages in their order, none below the offset that was expected.
+    pub messages: Vec<Message>,
+    /// Where to go on after them.
+    pub next_offset: i64,
+    /// Bytes of the answer's body; counted against the budget until the sink has taken them.
+    pub bytes: usize,
+    /// The broker sent the group elsewhere: there are no messages, and what was pulled before and not put may be left.
+    pub moved: bool,
+}
+
+/// Bytes pulled and not yet put, shared by the queues of one task.
+#[derive(Clone)]
+pub struct Budget {
+    used: Rc<Cell<usize>>,
+    limit: usize,
+    freed: Event,
+    /// The task's part of the shard's memory.
+    share: Rc<Share>,
+}
+
+impl Budget {
+    /// A budget of so many bytes, within what the shard has.
+    #[must_use]
+    pub fn new(limit: usize, share: Share) -> Self {
+        Self { used: Rc::new(Cell::new(0)), limit, freed: Event::default(), share: Rc::new(share) }
+    }
+
+    fn take(&self, bytes: usize) {
+        self.used.set(self.used.get().saturating_add(bytes));
+        self.share.set(self.used.get() as u64);
+    }
+
+    /// Gives bytes back.
+    pub fn give_back(&self, bytes: usize) {
+        self.used.set(self.used.get().saturating_sub(bytes));
+        self.share.set(self.used.get() as u64);
+        self.freed.notify();
+    }
+
+    fn has_room(&self) -> bool {
+        self.used.get() < self.limit && !self.share.is_full()
+    }
+}
+
+/// What a queue's reader and the task's loop share.
+pub struct QueueBuffer {
+    /// Answers not yet taken.
+    pub ready: RefCell<VecDeque<Pulled>>,
+    /// The failure that ended the reader, if one did.
+    pub failure: RefCell<Option<ConnectError>>,
+    /// Things worth telling, e.g. an offset out of range.
+    pub warnings: RefCell<Vec<String>>,
+    /// Set to end the reader.
+    pub closed: Cell<bool>,
+    /// Happens when `closed` is set.
+    pub closing: Event,
+    /// Offset after the queue's last message, as far as known; for the lag.
+    pub max_offset: Cell<i64>,
+}
+
+/// A reader of one queue.
+pub struct Puller<D> {
+    /// Client of the task.
+    pub client: Client<D>,
+    /// The queue and its broker.
+    pub target: QueueAddress,
+    /// Consumer group.
+    pub group: Rc<str>,
+    /// Where to start.
+    pub offset: i64,
+    /// Policy for an offset outside the queue.
+    pub out_of_range: OutOfRange,
+    /// Bound of what is buffered.
+    pub budget: Budget,
+    /// Where answers go.
+    pub buffer: Rc<QueueBuffer>,
+    /// Happens when there is something for the task's loop.
+    pub arrived: Event,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response, CallError>>>>;
+
+struct InFlight {
+    offset: i64,
+    answer: Answer,
+}
+
+/// The reader's place and its guesses.
+struct Place {
+    /// Next offset to hand on.
+    expected: i64,
+    /// Next offset to ask for.
+    ask: i64,
+    /// Guess of the messages in an answer.
+    step: i64,
+    /// Requests worth having in flight.
+    depth: usize,
+}
+
+impl Place {
+    fn restart_at(&mut self, offset: i64) {
+        self.expected = offset;
+        self.ask = offset;
+        self.depth = 1;
+    }
+}
+
+impl<D: Driver> Puller<D> {
+    /// Reads until the buffer is closed or a failure ends it.
+    pub async fn run(self) {
+        let mut place = Place { expected: self.offset, ask: self.offset, step: STEP_FIRST, depth: 1 };
+        let mut in_flight: VecDeque<InFlight> = VecDeque::new();
+        let mut failures = 0u32;
+        loop {
+            let closing = self.buffer.closing.seen();
+            if self.buffer.closed.get() {
+                return;
+            }
+            if in_flight.is_empty() && !self.wait_for_room(closing).await {
+                return;
+            }
+            if let Err(error) = self.fill(&mut in_flight, &mut place).await {
+                failures = failures.saturating_add(1);
+                self.back_off(failures, &error, closing).await;
+                continue;
+            }
+            let Some(next) = in_flight.pop_front() else { continue };
+            let outcome = match first(next.answer, self.buffer.closing.since(closing)).await {
+                First::A(outcome) => outcome,
+                First::B(()) => continue,
+            };
+            match outcome.map_err(Trouble::Call).and_then(|answer| self.accept(next.offset, answer, &mut place)) {
+                Ok(Continue::Next) => failures = 0,
+                Ok(Continue::Afresh) => {
+                    failures = 0;
+                    in_flight.clear();
+                    place.ask = place.expected;
+                }
+                Err(trouble) => {
+                    in_flight.clear();
+                    place.ask = place.expected;
+                    place.depth = 1;
+                    match trouble {
+                        Trouble::Call(error) => {
+                            failures = failures.saturating_add(1);
+                            self.back_off(failures, &error, closing).await;
+                        }
+                        Trouble::Fatal(error) => {
+                            *self.buffer.failure.borrow_mut() = Some(error);
+                            self.arrived.notify();
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the task has taken enough; false when the reader is to end.
+    async fn wait_for_room(&self, closing: u64) -> bool {
+        loop {
+            let freed = (self.budget.freed.seen(), self.budget.share.freed().seen());
+            if self.buffer.closed.get() {
+                return false;
+            }
+            if self.budget.has_room() {
+                return true;
+            }
+            let room = first(self.budget.freed.since(freed.0), self.budget.share.freed().since(freed.1));
+            let _ = first(room, self.buffer.closing.since(closing)).await;
+        }
+    }
+
+    async fn fill(&self, in_flight: &mut VecDeque<InFlight>, place: &mut Place) -> Result<(), CallError> {
+        while in_flight.len() < place.depth.max(1) {
+            let is_first = in_flight.is_empty();
+            if !is_first && !self.budget.has_room() {
+                return Ok(());
+            }
+            let connection = self.client.connection(&self.target.address).await?;
+            // Only a lone request may be kept waiting; predicted ones are asked below the known end only.
+            let timeout = if is_first { SUSPENDED_TIMEOUT } else { self.client.settings().operation_timeout };
+            let answer = connection.call(&self.request(place.ask, is_first), timeout);
+            in_flight.push_back(InFlight { offset: place.ask, answer: Box::pin(answer) });
+            place.ask = place.ask.saturating_add(place.step);
+        }
+        Ok(())
+    }
+
+    fn request(&self, offset: i64, may_wait: bool) -> Request {
+        let flag = FLAG_SUBSCRIPTION | if may_wait { FLAG_SUSPEND } else { 0 };
+        let suspend_ms = i64::try_from(SUSPEND.as_millis()).unwrap_or(0);
+        Request::new(request::PULL_MESSAGE)
+            .with("consumerGroup", &*self.group)
+            .with("topic", &*self.target.queue.topic)
+            .with("queueId", self.target.queue.queue_id)
+            .with("queueOffset", offset)
+            .with("maxMsgNums", PULL_MESSAGES)
+            .with("sysFlag", flag)
+            .with("commitOffset", 0)
+            .with("suspendTimeoutMillis", suspend_ms)
+            .with("subscription", "*")
+            .with("subVersion", 0)
+            .with("expressionType", "TAG")
+    }
+
+    async fn back_off(&self, failures: u32, error: &CallError, closing: u64) {
+        if failures == 1 || failures.is_multiple_of(20) {
+            tracing::warn!(queue = %self.target.queue, "pulling is held up and tried again: {error}");
+        }
+        let delay = Backoff::TARGET.delay(failures, self.client.random());
+        let _ = first(D::sleep(delay), self.buffer.closing.since(closing)).await;
+    }
+
+    /// Takes one answer to the request at `offset`.
+    fn accept(&self, offset: i64, answer: Response, place: &mut Place) -> Result<Continue, Trouble> {
+        let fields = &answer.header.fields;
+        let next = fields.number("nextBeginOffset");
+        if let Some(max) = fields.number("maxOffset") {
+            self.buffer.max_offset.set(max);
+        }
+        if offset > place.expected {
+            // The prediction was too far: what lies between must be asked for.
+            return Ok(Continue::Afresh);
+        }
+        match answer.header.code {
+            response::SUCCESS => {
+                let next = next.ok_or_else(|| self.malformed("nextBeginOffset is missing"))?;
+                self.found(offset, next, answer.body, place)
+            }
+            response::PULL_NOT_FOUND | response::PULL_RETRY_IMMEDIATELY => {
+                let next = next.filter(|next| *next > place.expected).unwrap_or(place.expected);
+                place.restart_at(next);
+                Ok(Continue::Afresh)
+            }
+            response::PULL_OFFSET_MOVED => {
+                let moved = self.moved(offset, next, fields.number("minOffset"), fields.number("maxOffset"))?;
+                place.restart_at(moved);
+                self.hand_on(Pulled { messages: Vec::new(), next_offset: moved, bytes: 0, moved: true });
+                Ok(Continue::Afresh)
+            }
+            code => Err(Trouble::Call(CallError::Refused {
+                address: self.target.address.to_string(),
+                request: request::PULL_MESSAGE,
+                code,
+                remark: answer.header.remark.unwrap_or_default(),
+            })),
+        }
+    }
+
+    fn found(&self, offset: i64, next: i64, body: Bytes, place: &mut Place) -> Result<Continue, Trouble> {
+        let bytes = body.len();
+        let mut found = Vec::new();
+        let mut count = 0i64;
+        for message in messages(body) {
+            let message = message.map_err(|error| self.malformed(&error.to_string()))?;
+            count = count.saturating_add(1);
+            if message.queue_offset >= place.expected {
+                found.push(message);
+            }
+        }
+        if next <= place.expected && !found.is_empty() {
+            return Err(self.malformed("nextBeginOffset does not lie behind the messages"));
+        }
+        let asked_to = offset.saturating_add(place.step);
+        place.expected = place.expected.max(next);
+        if count > 0 {
+            place.step = count;
+        }
+        let backlog = self.buffer.max_offset.get().saturating_sub(place.ask.max(place.expected));
+        let worth = usize::try_from(backlog / place.step.max(1)).unwrap_or(0);
+        place.depth = worth.clamp(1, DEPTH_MAX);
+        self.hand_on(Pulled { messages: found, next_offset: place.expected, bytes, moved: false });
+        // Further requests were sent for the offsets that follow the guess; they are of use only if it was right.
+        if place.expected == asked_to { Ok(Continue::Next) } else { Ok(Continue::Afresh) }
+    }
+
+    fn hand_on(&self, pulled: Pulled) {
+        if self.buffer.closed.get() {
+            return;
+        }
+        self.budget.take(pulled.bytes);
+        self.buffer.ready.borrow_mut().push_back(pulled);
+        self.arrived.notify();
+    }
+
+    /// Where to go on after the broker said that the offset has moved.
+    fn moved(&self, offset: i64, next: Option<i64>, min: Option<i64>, max: Option<i64>) -> Result<i64, Trouble> {
+        let next = next.ok_or_else(|| self.malformed("nextBeginOffset is missing"))?;
+        let (min, max) = (min.unwrap_or(next), max.unwrap_or(next));
+        let queue = &self.target.queue;
+        if (min..=max).contains(&offset) {
+            self.warn(format!("{queue}: the group's offset was reset from {offset} to {next}; going on there"));
+            return Ok(next);
+        }
+        let target = match self.out_of_range {
+            OutOfRange::Earliest => min,
+            OutOfRange::Latest => max,
+            OutOfRange::Fail => {
+                let what = format!(
+                    "{queue}: offset {offset} is outside the queue ({min} to {max}) and offset.out.of.range=fail; reset \
+                     the group's offset or choose earliest or latest"
+                );
+                return Err(Trouble::Fatal(ConnectError::fatal(Stage::Consume, what)));
+            }
+        };
+        let policy = if self.out_of_range == OutOfRange::Earliest { "earliest" } else { "latest" };
+        self.warn(format!("{queue}: offset {offset} is outside the queue ({min} to {max}); going on at {target} (offset.out.of.range={policy})"));
+        Ok(target)
+    }
+
+    fn warn(&self, text: String) {
+        self.buffer.warnings.borrow_mut().push(text);
+        self.arrived.notify();
+    }
+
+    fn malformed(&self, reason: &str) -> Trouble {
+        let what = format!("{} of {}: {reason}", self.target.queue, self.target.address);
+        Trouble::Fatal(ConnectError::new(Stage::Consume, Retry::Fatal, what))
+    }
+}
+
+/// How to go on after an answer.
+enum Continue {
+    /// The requests in flight follow on.
+    Next,
+    /// They do not: ask again from the expected offset.
+    Afresh,
+}
+
+/// Why an answer was of no use.
+enum Trouble {
+    /// Try again.
+    Call(CallError),
+    /// End the task.
+    Fatal(ConnectError),
+}

@@ -1,0 +1,12 @@
+//! RocketMQ's wire protocol: frames, headers, messages, one connection, routes, and a client over several brokers.
+
+pub mod client;
+pub mod code;
+pub mod connection;
+pub mod frame;
+pub mod header;
+pub mod message;
+pub mod properties;
+pub mod route;
+pub mod sign;
+pub mod unique_id;

@@ -1,0 +1,61 @@
+//! A message's properties block: `key 0x01 value 0x02 key 0x01 value 0x02 …`, without escapes.
+
+use bytes::{BufMut, BytesMut};
+
+/// Between a key and its value.
+pub const NAME_END: u8 = 1;
+/// After a value.
+pub const VALUE_END: u8 = 2;
+
+/// Index keys of a message, separated by blanks.
+pub const KEYS: &str = "KEYS";
+/// Tag of a message.
+pub const TAGS: &str = "TAGS";
+/// The client's id of a message.
+pub const UNIQ_KEY: &str = "UNIQ_KEY";
+/// The record's time, in ms since 1970.
+pub const CONNECT_TIMESTAMP: &str = "connect.timestamp";
+/// Prefix of a record's other extensions.
+pub const EXTENSION_PREFIX: &str = "connect-ext-";
+
+/// A key or value that holds one of the two separators, which would change the meaning of the block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a property holds byte 0x01 or 0x02, which RocketMQ uses as a separator")]
+pub struct SeparatorInside;
+
+/// Appends a property.
+///
+/// # Errors
+/// When key or value hold a separator; nothing is appended then.
+pub fn put(out: &mut BytesMut, key: &[u8], value: &[u8]) -> Result<(), SeparatorInside> {
+    let separates = |byte: &u8| *byte == NAME_END || *byte == VALUE_END;
+    if key.iter().any(separates) || value.iter().any(separates) {
+        return Err(SeparatorInside);
+    }
+    out.put_slice(key);
+    out.put_u8(NAME_END);
+    out.put_slice(value);
+    out.put_u8(VALUE_END);
+    Ok(())
+}
+
+/// The value of a property.
+#[must_use]
+pub fn find<'p>(block: &'p [u8], key: &str) -> Option<&'p [u8]> {
+    rmqc_core::record::raw_pairs(block).find(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separators_are_refused_and_blocks_searched() {
+        let mut out = BytesMut::new();
+        put(&mut out, b"a", b"1").unwrap();
+        put(&mut out, b"b", b"").unwrap();
+        assert_eq!(put(&mut out, b"c", b"x\x02y"), Err(SeparatorInside));
+        assert_eq!(&out[..], b"a\x011\x02b\x01\x02");
+        assert_eq!((find(&out, "b"), find(&out, "c")), (Some(&b""[..]), None));
+    }
+}

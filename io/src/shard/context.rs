@@ -1,0 +1,151 @@
+//! What the tasks of one shard share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+use rmqc_core::command::ShardEvent;
+use rmqc_core::host::Host;
+use rmqc_core::id::{Generation, ShardId, TaskId};
+use rmqc_core::metrics::{TaskCounters, TaskReport};
+
+use super::mailbox::Events;
+use super::memory::Memory;
+use crate::local::Event;
+use crate::producer::queue::QueueTurns;
+use crate::remoting::connection::Traffic;
+use crate::settings::ClusterSettings;
+
+/// What a task is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Move records.
+    Run,
+    /// Stand still.
+    Pause,
+    /// Drain, commit and close.
+    Stop,
+}
+
+/// The control plane's answer to a task's positions.
+pub type StoredAnswer = Result<(), String>;
+
+/// One task as the shard's loop and the task itself see it.
+pub struct TaskControl {
+    /// Who.
+    pub task: TaskId,
+    /// Which incarnation.
+    pub generation: Generation,
+    /// What it is to do.
+    pub wanted: Cell<Wanted>,
+    /// Happens when `wanted` changed or an answer of the store arrived.
+    pub changed: Event,
+    /// The store's answer to the positions under way.
+    pub stored: RefCell<Option<StoredAnswer>>,
+    /// What it has counted.
+    pub counters: Cell<TaskCounters>,
+    /// It was told to go on and has not answered yet.
+    pub answer_due: Cell<bool>,
+    /// Since when it waits for room in its window, while it does.
+    pub blocked_since: Cell<Option<Instant>>,
+    /// Sinks: time from a record's timestamp to its put having returned, in ms.
+    pub latency_ms: RefCell<Option<Histogram<u64>>>,
+}
+
+impl TaskControl {
+    /// Tells the task what to do.
+    pub fn want(&self, wanted: Wanted) {
+        self.wanted.set(wanted);
+        self.answer_due.set(wanted == Wanted::Run);
+        self.changed.notify();
+    }
+
+    /// Hands the store's answer over.
+    pub fn answer(&self, answer: StoredAnswer) {
+        *self.stored.borrow_mut() = Some(answer);
+        self.changed.notify();
+    }
+
+    /// Changes the counters.
+    pub fn count(&self, change: impl FnOnce(&mut TaskCounters)) {
+        let mut counters = self.counters.get();
+        change(&mut counters);
+        self.counters.set(counters);
+    }
+
+    /// The task waits for room from now on.
+    pub fn blocked(&self) {
+        self.blocked_since.set(Some(Instant::now()));
+    }
+
+    /// The task goes on.
+    pub fn unblocked(&self) {
+        let waited = self.blocked_us();
+        self.blocked_since.set(None);
+        self.count(|counters| counters.blocked_us = counters.blocked_us.saturating_add(waited));
+    }
+
+    fn blocked_us(&self) -> u64 {
+        self.blocked_since.get().map_or(0, |since| u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// The task's part of a report.
+    #[must_use]
+    pub fn report(&self) -> TaskReport {
+        let mut counters = self.counters.get();
+        // A wait that goes on counts too: the task that stands for good is the one to look at.
+        counters.blocked_us = counters.blocked_us.saturating_add(self.blocked_us());
+        TaskReport { task: self.task.clone(), counters, latency_ms: self.latency_ms.borrow().clone() }
+    }
+}
+
+/// What the tasks of one shard share.
+pub struct ShardContext {
+    /// Which shard.
+    pub shard: ShardId,
+    /// Which executor of this number; part of client ids.
+    pub incarnation: u64,
+    /// The way to the control plane.
+    pub events: Events,
+    /// The world outside.
+    pub host: Rc<dyn Host>,
+    /// The cluster.
+    pub cluster: ClusterSettings,
+    /// Payload bytes that the tasks hold.
+    pub memory: Memory,
+    /// Bytes over all connections.
+    pub traffic: Rc<Traffic>,
+    /// Tells whether this incarnation was given up.
+    pub abandoned: Box<dyn Fn() -> bool>,
+    /// Turns at queues, by connector.
+    pub turns: RefCell<HashMap<Arc<str>, QueueTurns>>,
+    /// Clients made so far; part of client ids.
+    pub clients: Cell<u32>,
+    /// Tells this shard's clients from those of other processes: in containers the process id does not.
+    pub nonce: u64,
+}
+
+impl ShardContext {
+    /// Tells the control plane; waits while it has no room.
+    pub async fn tell(&self, event: ShardEvent) {
+        self.events.send(event).await;
+    }
+
+    /// The turns that the tasks of a connector share.
+    #[must_use]
+    pub fn turns_of(&self, connector: &Arc<str>) -> QueueTurns {
+        self.turns.borrow_mut().entry(connector.clone()).or_default().clone()
+    }
+
+    /// A number that no other client of this process has.
+    #[must_use]
+    pub fn next_client(&self) -> u32 {
+        let number = self.clients.get().wrapping_add(1);
+        self.clients.set(number);
+        let incarnation = u32::try_from(self.incarnation & 0xff).unwrap_or(0);
+        (u32::from(self.shard.0) << 24) ^ (incarnation << 16) ^ number
+    }
+}

@@ -1,0 +1,212 @@
+//! The loops that move records: what is common to sources and sinks.
+
+pub mod sink;
+pub mod source;
+
+use std::net::Ipv4Addr;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_lite::FutureExt as _;
+use rmqc_core::command::{ShardEvent, TaskSpec};
+use rmqc_core::config::Properties;
+use rmqc_core::config::connector as keys;
+use rmqc_core::config::key::ConfigKey;
+use rmqc_core::context::TaskContext;
+use rmqc_core::converter::Converter;
+use rmqc_core::error::{ConnectError, Result, Retry, Stage};
+use rmqc_core::host::LocalFuture;
+use rmqc_core::registry::{TaskBuilder, find_converter};
+use rmqc_core::tolerance::{Backoff, Decision, decide};
+
+use crate::driver::Driver;
+use crate::local::{First, first};
+use crate::remoting::client::Client;
+use crate::remoting::unique_id::UniqueIds;
+use crate::shard::context::{ShardContext, TaskControl, Wanted};
+
+/// Longest time that a stopping or pausing task waits for its records to be confirmed.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a task ended.
+#[derive(Debug)]
+pub enum TaskEnd {
+    /// Drained, committed, closed.
+    Stopped,
+    /// With an error.
+    Failed(ConnectError),
+    /// This incarnation of the shard was given up; nobody listens.
+    Abandoned,
+}
+
+/// Runs one task from start to end and tells the control plane how it ended. A panic of the connector ends this task
+/// only.
+///
+/// `ended` is called when nothing of the task runs any more, before the control plane hears of it.
+pub async fn run_task<D: Driver>(
+    shard: Rc<ShardContext>,
+    control: Rc<TaskControl>,
+    spec: TaskSpec,
+    ended: impl FnOnce(),
+) {
+    let body: LocalFuture<'static, TaskEnd> = match spec.factory.build {
+        TaskBuilder::Source(build) => Box::pin(source::run::<D>(shard.clone(), control.clone(), spec, build)),
+        TaskBuilder::Sink(build) => Box::pin(sink::run::<D>(shard.clone(), control.clone(), spec, build)),
+    };
+    let (task, generation) = (control.task.clone(), control.generation);
+    let end = AssertUnwindSafe(body).catch_unwind().await;
+    ended();
+    let event = match end {
+        Ok(TaskEnd::Stopped) => ShardEvent::TaskStopped(task, generation),
+        Ok(TaskEnd::Abandoned) => return,
+        Ok(TaskEnd::Failed(error)) => {
+            let restart = error.retry() == Retry::Later;
+            let cause = format!("{}: {error}", error.stage().name());
+            ShardEvent::TaskFailed { task, generation, cause, restart }
+        }
+        Err(panic) => {
+            let message = crate::driver::local::panic_message(&*panic);
+            let cause = format!("{}: the connector panicked: {message}", Stage::Lifecycle.name());
+            ShardEvent::TaskFailed { task, generation, cause, restart: true }
+        }
+    };
+    shard.tell(event).await;
+}
+
+/// What the connector's task gets to know.
+fn task_context(shard: &ShardContext, spec: &TaskSpec) -> TaskContext {
+    TaskContext {
+        task: spec.task.clone(),
+        config: spec.config.clone(),
+        positions: spec.positions.clone(),
+        host: shard.host.clone(),
+    }
+}
+
+/// A client of the cluster for one task. Its id has the Java client's form: address, `@`, instance.
+fn task_client<D: Driver>(shard: &ShardContext, spec: &TaskSpec) -> (Client<D>, u32) {
+    let number = shard.next_client();
+    let (process, nonce) = (std::process::id(), shard.nonce);
+    let id = format!("{}@rmqc-{}-{process}-{nonce:x}#{number:x}", Ipv4Addr::LOCALHOST, spec.task);
+    (Client::new(shard.cluster.clone(), id, shard.traffic.clone()), number)
+}
+
+/// Closes a task's client when the task is gone, however it went: a connector's panic must leave no connection behind.
+struct CloseClient<D: Driver>(Client<D>);
+
+impl<D: Driver> Drop for CloseClient<D> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Ids for the messages of one client.
+fn unique_ids(client_number: u32) -> UniqueIds {
+    // The start time tells processes apart that get the same process id.
+    let started = u32::try_from(crate::host::unix_ms() & 0x00ff_ffff).unwrap_or(0);
+    UniqueIds::new(Ipv4Addr::LOCALHOST, std::process::id(), client_number.rotate_left(8) ^ started)
+}
+
+/// A key's number as a size.
+fn size(key: &ConfigKey, config: &Properties) -> usize {
+    usize::try_from(key.integer(config)).unwrap_or(0)
+}
+
+fn commit_interval(config: &Properties) -> Duration {
+    Duration::from_millis(u64::try_from(keys::COMMIT_INTERVAL_MS.integer(config)).unwrap_or(0))
+}
+
+/// Builds the converter that `key` names, with its own keys.
+fn converter(key: &ConfigKey, config: &Properties, is_key: bool) -> Result<Box<dyn Converter>> {
+    let name = key.text(config).unwrap_or_default();
+    let Some(factory) = find_converter(name) else {
+        let what = format!("{}: no converter is called {name}", key.name);
+        return Err(ConnectError::fatal(Stage::Lifecycle, what));
+    };
+    let prefix = format!("{}.", key.name);
+    let own = config.iter().filter_map(|(name, text)| Some((name.strip_prefix(&prefix)?.to_owned(), text.clone())));
+    let mut own: Properties = own.collect();
+    own.insert("isKey".to_owned(), is_key.to_string());
+    (factory.build)(&own).map_err(|errors| ConnectError::fatal(Stage::Lifecycle, errors.to_string()))
+}
+
+/// Waits after a failed call as its error says; gives the error back when the task must end. Ends early when the task
+/// is told to do something else: whoever tries again must look at that first.
+async fn wait_to_retry<D: Driver>(
+    control: &TaskControl,
+    client: &Client<D>,
+    error: ConnectError,
+    attempt: u32,
+) -> Result<()> {
+    match decide(error.retry(), Backoff::TARGET, attempt, client.random()) {
+        Decision::Stop => Err(error),
+        Decision::RetryAfter(delay) => {
+            control.count(|counters| counters.retries = counters.retries.saturating_add(1));
+            if attempt == 1 || attempt.is_multiple_of(20) {
+                tracing::warn!(task = %control.task, attempt, "held up and tried again: {error}");
+            }
+            let wanted = control.wanted.get();
+            let mut sleep = std::pin::pin!(D::sleep(delay));
+            while control.wanted.get() == wanted {
+                let seen = control.changed.seen();
+                if let First::A(()) = first(&mut sleep, control.changed.since(seen)).await {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A deadline that runs while the task is told to stop: a task that pauses has all the time in the world.
+#[derive(Default)]
+struct StopDeadline(Option<Instant>);
+
+impl StopDeadline {
+    /// Time that is left; `None` without end.
+    fn left(&mut self, control: &TaskControl) -> Option<Duration> {
+        if control.wanted.get() != Wanted::Stop {
+            return None;
+        }
+        let since = *self.0.get_or_insert_with(Instant::now);
+        Some(DRAIN_TIMEOUT.saturating_sub(since.elapsed()))
+    }
+
+    /// Whether it has passed.
+    fn passed(&mut self, control: &TaskControl) -> bool {
+        self.left(control).is_some_and(|left| left.is_zero())
+    }
+}
+
+/// Tells the control plane that the task goes on, if it waits to hear that.
+async fn tell_running(shard: &ShardContext, control: &TaskControl) {
+    if control.answer_due.take() {
+        tell_state(shard, control, false).await;
+    }
+}
+
+/// Tells the control plane that the task moves records, or stands still.
+async fn tell_state(shard: &ShardContext, control: &TaskControl, paused: bool) {
+    let (task, generation) = (control.task.clone(), control.generation);
+    let event =
+        if paused { ShardEvent::TaskPaused(task, generation) } else { ShardEvent::TaskRunning(task, generation) };
+    shard.tell(event).await;
+}
+
+/// Waits until the task is to do something else than to pause.
+async fn stand_still(control: &TaskControl) {
+    loop {
+        let seen = control.changed.seen();
+        if control.wanted.get() != Wanted::Pause {
+            return;
+        }
+        control.changed.since(seen).await;
+    }
+}
+
+/// The topic's name as the record or the connector gives it.
+fn topic_of(config: &Properties) -> Arc<str> {
+    Arc::from(keys::TOPIC_NAME.text(config).unwrap_or_default())
+}
