@@ -1,0 +1,352 @@
+//! `file-sink`: appends each record's value and a `\n` to one file.
+//!
+//! Per batch: one status call, and one gathered write for each 512 records, straight from the buffers the records
+//! came in; no payload byte is copied in user space. The file grows by whole batches: when a write fails it is cut
+//! back to its length before the batch.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use rmqc_core::config::Properties;
+use rmqc_core::connector::SinkTask;
+use rmqc_core::context::TaskContext;
+use rmqc_core::converter::Converter;
+use rmqc_core::error::{ConnectError, Result, Retry, Stage};
+use rmqc_core::host::{Host, HostFile};
+use rmqc_core::limits::{FILE_BLOCK_BYTES, WRITE_VECTORS_MAX};
+use rmqc_core::record::ConnectRecord;
+use rmqc_core::registry::find_converter;
+use rmqc_core::value::Value;
+
+use super::config::{FileSinkConfig, Fsync, NullValue};
+
+const NEWLINE: &[u8] = b"\n";
+/// The mark of a file to which only this sink appends.
+const MARK: &str = "rmqc.file-sink";
+/// Lines of one gathered write: value and newline each. One line more keeps room for a newline in front.
+const LINES_PER_WRITE: usize = WRITE_VECTORS_MAX / 2 - 1;
+
+/// The line that a record makes.
+enum Line<'a> {
+    /// The record's own bytes.
+    Value(&'a [u8]),
+    /// The text of a value that is not bytes.
+    Text(Bytes),
+}
+
+impl Line<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Value(bytes) => bytes,
+            Self::Text(bytes) => bytes,
+        }
+    }
+}
+
+/// A batch that is not wholly in the file: what must be cut away before anything else is written.
+#[derive(Clone, Copy, Debug)]
+struct Torn {
+    /// Length of the file before the batch.
+    len: u64,
+    /// Most bytes that the batch can have added.
+    bytes_max: u64,
+}
+
+struct OpenFile {
+    file: Rc<dyn HostFile>,
+    /// Whether the file's last line lacks its end, so that one must be written first.
+    needs_newline: bool,
+    /// Written since the last time the file was put on stable storage.
+    dirty: bool,
+    torn: Option<Torn>,
+}
+
+/// A task of `file-sink`.
+pub struct FileSink {
+    host: Rc<dyn Host>,
+    config: FileSinkConfig,
+    path: PathBuf,
+    /// Gives the text of values that are neither text nor bytes.
+    text: Box<dyn Converter>,
+    open: Option<OpenFile>,
+}
+
+impl FileSink {
+    /// A task that has opened nothing yet.
+    ///
+    /// # Errors
+    /// When the binary lacks the string converter, which gives numbers their text.
+    pub fn new(config: FileSinkConfig, context: &TaskContext) -> Result<Self> {
+        let Some(converter) = find_converter("string") else {
+            return Err(ConnectError::fatal(Stage::Lifecycle, "the converter `string` is not part of this binary"));
+        };
+        let text = (converter.build)(&Properties::new()).map_err(super::bad_config)?;
+        let path = PathBuf::from(&config.filename);
+        Ok(Self { host: context.host.clone(), config, path, text, open: None })
+    }
+
+    /// The lines of a batch, found right before anything is written.
+    fn lines<'a>(&self, records: &'a [ConnectRecord]) -> Result<Vec<Line<'a>>> {
+        let mut lines = Vec::with_capacity(records.len());
+        for record in records {
+            match &record.value {
+                Value::String(text) => lines.push(Line::Value(text.as_bytes())),
+                Value::Bytes(bytes) => lines.push(Line::Value(bytes)),
+                Value::Null => match self.config.null_value {
+                    NullValue::Text => lines.push(Line::Value(b"null")),
+                    NullValue::Skip => {}
+                    NullValue::Fail => return Err(self.no_value(record)),
+                },
+                other => {
+                    let topic = record.topic.as_deref().unwrap_or_default();
+                    let text = self.text.encode(topic, record.schema.as_deref(), other)?;
+                    lines.push(Line::Text(text.unwrap_or_default()));
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    fn no_value(&self, record: &ConnectRecord) -> ConnectError {
+        let what = format!("{}: a record without a value (null.value=fail)", self.config.filename);
+        let error = ConnectError::new(Stage::Put, Retry::BadRecord, what);
+        match &record.position {
+            Some(position) => error.caused_by(format!("it came from {:?}", position.partition.0)),
+            None => error,
+        }
+    }
+
+    /// Opens the file if it is not open.
+    async fn ensure_open(&mut self) -> Result<()> {
+        if self.open.is_some() {
+            return Ok(());
+        }
+        let file = self.host.open_append(&self.path).await.map_err(|error| self.cannot_open(error))?;
+        let status = file.status().map_err(|error| self.cannot_open(error))?;
+        if !status.is_file {
+            let what = format!("{} is not a regular file; name a file in `filename`", self.config.filename);
+            return Err(ConnectError::fatal(Stage::Put, what));
+        }
+        let needs_newline = self.end_last_line(&*file, status.len).await?;
+        if !needs_newline {
+            self.mark(&*file);
+        }
+        self.open = Some(OpenFile { file, needs_newline, dirty: false, torn: None });
+        Ok(())
+    }
+
+    /// Looks at the last line. A worker that was killed in a write may have left a part of one behind: in a file that
+    /// is marked as the sink's own it is cut away, since its record was not committed and comes again. In a file that
+    /// was there before it is kept and must be ended first; then this gives true.
+    async fn end_last_line(&self, file: &dyn HostFile, len: u64) -> Result<bool> {
+        if len == 0 || self.ends_with_newline(len).await? {
+            return Ok(false);
+        }
+        if !file.has_mark(MARK) {
+            return Ok(true);
+        }
+        let end = self.end_of_whole_lines(len).await?;
+        file.set_len(end).await.map_err(|error| self.later("cut", error))?;
+        tracing::warn!(
+            file = self.config.filename,
+            "{} bytes of a line that a killed worker had begun were cut away; its record comes again",
+            len.saturating_sub(end)
+        );
+        Ok(false)
+    }
+
+    /// Marks the file as the sink's own, where the file system can.
+    fn mark(&self, file: &dyn HostFile) {
+        if !file.has_mark(MARK)
+            && let Err(error) = file.set_mark(MARK)
+        {
+            tracing::debug!(file = self.config.filename, "the file can't be marked as the sink's own: {error}");
+        }
+    }
+
+    /// Length of the file up to and with its last newline.
+    async fn end_of_whole_lines(&self, len: u64) -> Result<u64> {
+        let file = self.host.open_read(&self.path).await.map_err(|error| self.cannot_open(error))?;
+        let mut block = BytesMut::new();
+        let mut end = len;
+        while end > 0 {
+            let start = end.saturating_sub(FILE_BLOCK_BYTES as u64);
+            let wanted = usize::try_from(end.saturating_sub(start)).unwrap_or(FILE_BLOCK_BYTES);
+            block.clear();
+            while block.len() < wanted {
+                let at = start.saturating_add(block.len() as u64);
+                let left = wanted.saturating_sub(block.len());
+                let read = file.read_at(at, &mut block, left).await.map_err(|error| self.later("read", error))?;
+                if read == 0 {
+                    break;
+                }
+            }
+            if let Some(newline) = memchr::memrchr(b'\n', &block) {
+                return Ok(start.saturating_add(newline as u64).saturating_add(1));
+            }
+            end = start;
+        }
+        Ok(0)
+    }
+
+    /// Whether the last line is complete; the next one must not be glued to it.
+    async fn ends_with_newline(&self, len: u64) -> Result<bool> {
+        let mut last = BytesMut::with_capacity(1);
+        let file = self.host.open_read(&self.path).await.map_err(|error| self.cannot_open(error))?;
+        file.read_at(len.saturating_sub(1), &mut last, 1).await.map_err(|error| self.cannot_open(error))?;
+        Ok(last.last().is_none_or(|byte| *byte == b'\n'))
+    }
+
+    fn cannot_open(&self, error: io::Error) -> ConnectError {
+        let name = &self.config.filename;
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                let directory = self.path.parent().unwrap_or(Path::new("")).display().to_string();
+                let what = format!("can't create {name}: create its directory \"{directory}\", or correct `filename`");
+                ConnectError::fatal(Stage::Put, what)
+            }
+            io::ErrorKind::PermissionDenied => {
+                let what = format!("may not read and append to {name}; grant the worker's user both");
+                ConnectError::fatal(Stage::Put, what)
+            }
+            io::ErrorKind::IsADirectory => {
+                ConnectError::fatal(Stage::Put, format!("{name} is a directory; name a file in `filename`"))
+            }
+            _ => ConnectError::later(Stage::Put, format!("can't open {name}")),
+        }
+        .caused_by(error)
+    }
+
+    fn later(&self, action: &str, error: io::Error) -> ConnectError {
+        ConnectError::later(Stage::Put, format!("can't {action} {}", self.config.filename)).caused_by(error)
+    }
+
+    /// Cuts what a failed batch left away.
+    ///
+    /// # Errors
+    /// `Retry::Later` when the file can't be cut yet; fatal when somebody else has added to it meanwhile.
+    async fn mend(&mut self) -> Result<()> {
+        let Some((file, torn)) = self.open.as_ref().and_then(|open| Some((open.file.clone(), open.torn?))) else {
+            return Ok(());
+        };
+        let len = file.status().map_err(|error| self.later("look at", error))?.len;
+        if len > torn.len.saturating_add(torn.bytes_max) {
+            let what = format!(
+                "{}: a batch was written in part and somebody else appends to the file, so it can't be taken back; \
+                 lines from byte {} on may be there twice after a restart",
+                self.config.filename, torn.len
+            );
+            return Err(ConnectError::fatal(Stage::Put, what));
+        }
+        if len > torn.len {
+            file.set_len(torn.len).await.map_err(|error| self.later("cut", error))?;
+        }
+        if let Some(open) = &mut self.open {
+            open.torn = None;
+        }
+        Ok(())
+    }
+
+    /// Appends all lines, or nothing.
+    async fn append(&mut self, lines: &[Line<'_>]) -> Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let file = open.file.clone();
+        let len = file.status().map_err(|error| trouble(&self.config, "look at", error))?.len;
+        let content: usize = lines.iter().map(|line| line.bytes().len().saturating_add(NEWLINE.len())).sum();
+        let bytes_max = content.saturating_add(NEWLINE.len()) as u64;
+        // Set before the first byte is written, so that a dropped future leaves word of what it began.
+        open.torn = Some(Torn { len, bytes_max });
+        open.dirty = true;
+        let was_foreign = open.needs_newline;
+        let mut in_front = was_foreign;
+        for chunk in lines.chunks(LINES_PER_WRITE) {
+            let mut slices = Vec::with_capacity(WRITE_VECTORS_MAX);
+            if std::mem::take(&mut in_front) {
+                slices.push(IoSlice::new(NEWLINE));
+            }
+            for line in chunk {
+                slices.extend([IoSlice::new(line.bytes()), IoSlice::new(NEWLINE)]);
+            }
+            if let Err(error) = file.append(&mut slices).await {
+                self.mend().await?;
+                return Err(self.later("append to", error));
+            }
+        }
+        if let Some(open) = &mut self.open {
+            (open.torn, open.needs_newline) = (None, false);
+        }
+        if was_foreign {
+            self.mark(&*file);
+        }
+        Ok(())
+    }
+
+    /// Puts what was written on stable storage, if anything was.
+    async fn sync(&mut self) -> Result<()> {
+        let Some(open) = self.open.as_mut().filter(|open| open.dirty) else { return Ok(()) };
+        let file = open.file.clone();
+        if let Err(error) = file.sync_data().await {
+            // The system may have dropped what it could not store, and would call the next attempt a success. So the
+            // records must come again from the last commit, which a restart of the task does.
+            let what =
+                format!("can't put {} on stable storage; what was written since may be lost", self.config.filename);
+            return Err(ConnectError::fatal(Stage::Put, what).caused_by(error));
+        }
+        open.dirty = false;
+        Ok(())
+    }
+
+    /// Lets go of a file that no longer has the name, so that the next batch goes to a new one.
+    async fn follow_name(&mut self) -> Result<()> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let mine = open.file.status().map_err(|error| self.later("look at", error))?;
+        let same = match self.host.status(&self.path).await {
+            Ok(status) => (status.device, status.inode) == (mine.device, mine.inode),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(self.later("look at", error)),
+        };
+        if !same {
+            tracing::info!(file = %self.config.filename, "the file was moved or removed; a new one follows");
+            self.open = None;
+        }
+        Ok(())
+    }
+}
+
+fn trouble(config: &FileSinkConfig, action: &str, error: io::Error) -> ConnectError {
+    ConnectError::later(Stage::Put, format!("can't {action} {}", config.filename)).caused_by(error)
+}
+
+impl SinkTask for FileSink {
+    async fn start(&mut self) -> Result<()> {
+        self.ensure_open().await
+    }
+
+    async fn put(&mut self, records: &[ConnectRecord]) -> Result<()> {
+        let lines = self.lines(records)?;
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.ensure_open().await?;
+        self.mend().await?;
+        self.append(&lines).await?;
+        if self.config.fsync == Fsync::Batch { self.sync().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.mend().await?;
+        if self.config.fsync != Fsync::Never {
+            self.sync().await?;
+        }
+        self.follow_name().await
+    }
+
+    async fn stop(&mut self) {
+        if let Err(error) = self.mend().await {
+            tracing::warn!(file = %self.config.filename, %error, "a batch written in part stays in the file");
+        }
+        self.open = None;
+    }
+}

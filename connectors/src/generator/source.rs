@@ -1,0 +1,269 @@
+//! `generator-source`: see the module's page for partition and offset.
+//!
+//! Per record of 100 bytes: one copy out of a pool of letters, no allocation (one per block of records), one clock
+//! reading and at most one timer per poll.
+
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use rmqc_core::clock::MonotonicTime;
+use rmqc_core::connector::SourceTask;
+use rmqc_core::context::TaskContext;
+use rmqc_core::error::{ConnectError, Result, Stage};
+use rmqc_core::host::Host;
+use rmqc_core::limits::FILE_BLOCK_BYTES;
+use rmqc_core::position::{Position, RecordOffset, RecordPartition, Scalar};
+use rmqc_core::record::{ConnectRecord, Extensions, RecordBatch};
+use rmqc_core::schema::{FieldType, Schema};
+use rmqc_core::value::{Text, Value};
+
+use super::config::GeneratorConfig;
+
+const OFFSET_FIELD: &str = "next";
+/// Letters that values are cut from.
+const POOL_BYTES: usize = 64 * 1024;
+
+/// A task of `generator-source`.
+pub struct GeneratorSource {
+    host: Rc<dyn Host>,
+    config: GeneratorConfig,
+    partition: Arc<RecordPartition>,
+    schema: Arc<Schema>,
+    pool: Bytes,
+    keys: Vec<Text>,
+    /// Number of the next record.
+    next: u64,
+    /// Records made since `started`.
+    made: u64,
+    started: Option<MonotonicTime>,
+}
+
+impl GeneratorSource {
+    /// A task that goes on from the context's committed position.
+    ///
+    /// # Errors
+    /// When the committed position is not a record's number.
+    pub fn new(config: GeneratorConfig, context: &TaskContext) -> Result<Self> {
+        let stripe = format!("{}/{}", config.stripe_first, config.stripe_step);
+        let partition = RecordPartition::single("stripe", stripe);
+        let next = match context.stored_offset(&partition).and_then(|stored| stored.offset.get(OFFSET_FIELD)) {
+            None => config.stripe_first,
+            Some(Scalar::Text(text)) => text.parse().map_err(|_| bad_position(text))?,
+            Some(Scalar::Integer(number)) => u64::try_from(*number).map_err(|_| bad_position(number))?,
+            Some(other) => return Err(bad_position(&format!("{other:?}"))),
+        };
+        let schema = Schema { optional: false, ..Schema::optional(FieldType::String) };
+        Ok(Self {
+            host: context.host.clone(),
+            partition: Arc::new(partition),
+            schema: Arc::new(schema),
+            pool: letters(config.seed),
+            keys: (0..config.key_count).map(|key| Text::from(format!("key-{key}"))).collect(),
+            next,
+            made: 0,
+            started: None,
+            config,
+        })
+    }
+
+    /// How many records may be made now; waits until it is at least one. Safe to drop.
+    async fn due(&mut self) -> usize {
+        let Some(rate) = self.config.records_per_second else { return usize::MAX };
+        loop {
+            let now = self.host.monotonic();
+            let elapsed = now.saturating_sub(*self.started.get_or_insert(now));
+            let scheduled = elapsed.as_nanos().saturating_mul(u128::from(rate)) / 1_000_000_000 + 1;
+            let due = scheduled.saturating_sub(u128::from(self.made));
+            if due > 0 {
+                return usize::try_from(due).unwrap_or(usize::MAX);
+            }
+            let next_ns = u128::from(self.made).saturating_mul(1_000_000_000).div_ceil(u128::from(rate));
+            let next_at = Duration::from_nanos(u64::try_from(next_ns).unwrap_or(u64::MAX));
+            self.host.sleep(next_at.saturating_sub(elapsed)).await;
+        }
+    }
+
+    /// Adds up to `records_max` records whose values share one block.
+    fn add_block(&mut self, records_max: usize, batch: &mut RecordBatch) {
+        let size = self.config.record_bytes;
+        let fitting = FILE_BLOCK_BYTES.checked_div(size).unwrap_or(1).max(1).min(records_max);
+        let left = self.config.records_end.saturating_sub(self.next).div_ceil(self.config.stripe_step);
+        let count = fitting.min(usize::try_from(left).unwrap_or(usize::MAX));
+        let timestamp_ms = Some(self.host.unix_ms());
+        let mut block = BytesMut::with_capacity(size.saturating_mul(count));
+        let first = self.next;
+        for index in 0..count as u64 {
+            let end = block.len().saturating_add(size);
+            self.write_value(first.saturating_add(index.saturating_mul(self.config.stripe_step)), end, &mut block);
+        }
+        let mut block = block.freeze();
+        while !block.is_empty() && !batch.is_full() {
+            let value = block.split_to(size.min(block.len()));
+            let number = self.next;
+            self.next = number.saturating_add(self.config.stripe_step);
+            self.made = self.made.saturating_add(1);
+            let offset = RecordOffset::Counter { field: OFFSET_FIELD, value: self.next };
+            let record = ConnectRecord {
+                topic: None,
+                key: self.key(number),
+                key_schema: None,
+                value: Value::String(Text::from_bytes(value)),
+                schema: Some(self.schema.clone()),
+                extensions: Extensions::Empty,
+                timestamp_ms,
+                position: Some(Position { partition: self.partition.clone(), offset }),
+            };
+            batch.push(record, size);
+        }
+    }
+
+    /// Writes the value of one record, up to length `end` of the block.
+    fn write_value(&self, number: u64, end: usize, block: &mut BytesMut) {
+        // Writing to memory does not fail.
+        let _ = write!(block.writer(), "{number} ");
+        let mut at = usize::try_from(scramble(number)).unwrap_or_default() % POOL_BYTES;
+        while block.len() < end {
+            let letters = self.pool.get(at..).unwrap_or_default();
+            block.extend_from_slice(letters.get(..end.saturating_sub(block.len())).unwrap_or(letters));
+            at = 0;
+        }
+    }
+
+    fn key(&self, number: u64) -> Value {
+        let index = number.checked_rem(self.keys.len() as u64).and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| self.keys.get(index)).map_or(Value::Null, |key| Value::String(key.clone()))
+    }
+}
+
+impl SourceTask for GeneratorSource {
+    async fn start(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn poll(&mut self, batch: &mut RecordBatch) -> Result<()> {
+        if self.next >= self.config.records_end {
+            // All are made; there is nothing to wait for but the stop.
+            return std::future::pending().await;
+        }
+        let due = self.due().await;
+        let records_max = batch.len().saturating_add(self.config.batch_records_max.min(due));
+        while !batch.is_full() && batch.len() < records_max && self.next < self.config.records_end {
+            self.add_block(records_max.saturating_sub(batch.len()), batch);
+            self.host.yield_if_needed().await;
+        }
+        Ok(())
+    }
+}
+
+fn bad_position(found: &impl std::fmt::Display) -> ConnectError {
+    let what = format!("the committed position has {OFFSET_FIELD}={found}, expected a record's number");
+    ConnectError::fatal(Stage::Lifecycle, what)
+}
+
+/// A well-mixed function of a number (the finisher of splitmix64).
+fn scramble(number: u64) -> u64 {
+    let mut x = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn letters(seed: u64) -> Bytes {
+    let letter = |index: u64| b'a'.saturating_add((scramble(seed ^ scramble(index)) % 26) as u8);
+    (0..POOL_BYTES as u64).map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rmqc_core::position::StoredPosition;
+
+    use super::*;
+    use crate::generator::config::task_configs;
+    use crate::testing::{TestHost, context, poll_for, properties};
+
+    fn source(host: &Rc<TestHost>, config: &[(&str, &str)], stored: Vec<StoredPosition>) -> GeneratorSource {
+        let context = context(host, config, stored);
+        GeneratorSource::new(GeneratorConfig::parse(&context.config).unwrap(), &context).unwrap()
+    }
+
+    fn value(record: &ConnectRecord) -> Vec<u8> {
+        match &record.value {
+            Value::String(text) => text.as_bytes().to_vec(),
+            other => panic!("{}", other.kind()),
+        }
+    }
+
+    fn all(source: &mut GeneratorSource) -> Vec<ConnectRecord> {
+        let mut all = Vec::new();
+        let mut batch = RecordBatch::new(1000, usize::MAX);
+        while poll_for(10, source.poll(&mut batch)).is_some() {
+            all.extend(batch.drain());
+        }
+        all
+    }
+
+    #[test]
+    fn stripes_make_each_record_once_whatever_their_number() {
+        let host = TestHost::new();
+        let config = properties(&[("records", "10007"), ("record.bytes", "50"), ("key.count", "3")]);
+        let made = |tasks: usize| {
+            let configs = task_configs(&config, tasks).unwrap();
+            let records = configs.iter().flat_map(|config| {
+                let pairs: Vec<_> = config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+                all(&mut source(&host, &pairs, vec![]))
+            });
+            records.map(|record| value(&record)).collect::<Vec<_>>()
+        };
+        let one = made(1);
+        assert_eq!(one.len(), 10_007);
+        assert!(
+            one.iter().enumerate().all(|(n, value)| value.len() == 50
+                && String::from_utf8_lossy(value).split(' ').next() == Some(&n.to_string()))
+        );
+        let many = made(7);
+        assert_eq!(many.len(), one.len());
+        assert_eq!(many.into_iter().collect::<BTreeSet<_>>(), one.into_iter().collect::<BTreeSet<_>>());
+    }
+
+    #[test]
+    fn every_position_resumes_with_the_next_record() {
+        let host = TestHost::new();
+        let config = [("records", "20"), ("stripe", "1/3"), ("key.count", "2")];
+        let expected = all(&mut source(&host, &config, vec![]));
+        assert_eq!(expected.len(), 7);
+        assert_eq!(expected[1].key, Value::String(Text::from("key-0")));
+        for (index, record) in expected.iter().enumerate() {
+            let position = record.position.as_ref().unwrap();
+            let stored =
+                StoredPosition { partition: position.partition.as_ref().clone(), offset: position.offset.to_map() };
+            assert_eq!(all(&mut source(&host, &config, vec![stored])), expected[index + 1..]);
+        }
+    }
+
+    #[test]
+    fn the_rate_is_kept_and_caught_up_with() {
+        let host = TestHost::new();
+        let mut source = source(&host, &[("records.per.second", "100")], vec![]);
+        let made = |source: &mut GeneratorSource, ms| {
+            host.advance(Duration::from_millis(ms));
+            all(source).len()
+        };
+        assert_eq!([made(&mut source, 0), made(&mut source, 9), made(&mut source, 1)], [1, 0, 1]);
+        assert_eq!([made(&mut source, 1000), made(&mut source, 5), made(&mut source, 5)], [100, 0, 1]);
+    }
+
+    #[test]
+    fn another_seed_makes_other_letters_and_large_values_are_whole() {
+        let host = TestHost::new();
+        let make =
+            |seed| all(&mut source(&host, &[("records", "2"), ("record.bytes", "300000"), ("seed", seed)], vec![]));
+        let (a, b) = (make("1"), make("2"));
+        assert!(a.iter().zip(&b).all(|(a, b)| value(a).len() == 300_000 && value(a) != value(b)));
+        assert_eq!(a, make("1"));
+    }
+}
