@@ -1,0 +1,174 @@
+//! From a connector's configuration to what its tasks shall be. Pure; everything wrong is said at once.
+
+use std::sync::Arc;
+
+use rmqc_core::config::Properties;
+use rmqc_core::config::connector::{
+    CONNECTOR_CLASS, KEY_CONVERTER, MAX_TASKS, ORDERING, TOPIC_NAME, TOPIC_NAMES, VALUE_CONVERTER, sink_topics,
+};
+use rmqc_core::config::key::{ConfigError, ConfigErrors, ConfigKey, MASK, check_all, is_secret};
+use rmqc_core::registry::{ConnectorFactory, ConnectorKind, connectors, find_connector, find_converter};
+
+use super::{ControlError, keys_of};
+use crate::worker::Desired;
+
+/// Converters of connectors that name none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConverterDefaults {
+    /// `key.converter`.
+    pub key: String,
+    /// `value.converter`.
+    pub value: String,
+}
+
+/// A connector that can run.
+pub struct Definition {
+    /// What builds its tasks.
+    pub factory: &'static ConnectorFactory,
+    /// One full configuration for each task.
+    pub tasks: Vec<Arc<Properties>>,
+    /// Whether its tasks stay on one shard.
+    pub ordered: bool,
+}
+
+impl Definition {
+    /// Its tasks, to be wanted.
+    #[must_use]
+    pub fn desired(&self, paused: bool) -> Vec<Desired> {
+        let one = |config: &Arc<Properties>| Desired {
+            factory: self.factory,
+            config: Arc::clone(config),
+            paused,
+            ordered: self.ordered,
+        };
+        self.tasks.iter().map(one).collect()
+    }
+}
+
+/// Checks a configuration and splits it into tasks.
+///
+/// # Errors
+/// A missing or unknown class, else everything that is wrong with the keys, in the Java worker's words where it has any.
+pub fn define(properties: &Properties, defaults: &ConverterDefaults) -> Result<Definition, ControlError> {
+    let Some(class) = CONNECTOR_CLASS.text(properties) else {
+        let message = format!("Request config key: {}", CONNECTOR_CLASS.name);
+        return Err(ControlError::Invalid(ConfigError::new(CONNECTOR_CLASS.name, message).into()));
+    };
+    let Some(factory) = find_connector(class) else {
+        let known: Vec<_> = connectors().iter().map(|factory| factory.java_class).collect();
+        return Err(ControlError::UnknownClass(format!(
+            "Failed to find any class that implements Connector and which name matches {class}, available connectors are: {}",
+            known.join(", ")
+        )));
+    };
+    let errors = faults(properties, factory, defaults);
+    if !errors.is_empty() {
+        return Err(ControlError::Invalid(ConfigErrors(errors)));
+    }
+    let max_tasks = usize::try_from(MAX_TASKS.integer(properties)).unwrap_or(1).max(1);
+    let parts = (factory.task_configs)(properties, max_tasks).map_err(ControlError::Invalid)?;
+    if parts.is_empty() {
+        let message = "The connector taskConfigs is empty, Please check configuration";
+        return Err(ControlError::Invalid(ConfigError::new(MAX_TASKS.name, message).into()));
+    }
+    let tasks =
+        (0usize..).zip(parts).map(|(index, part)| Arc::new(task_config(properties, part, factory, defaults, index)));
+    Ok(Definition { factory, tasks: tasks.collect(), ordered: ORDERING.boolean(properties) })
+}
+
+/// Everything wrong with the keys.
+fn faults(
+    properties: &Properties,
+    factory: &'static ConnectorFactory,
+    defaults: &ConverterDefaults,
+) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let sink = factory.build.kind() == ConnectorKind::Sink;
+    if sink && sink_topics(properties).is_empty() {
+        let message = format!("Config {} cannot be empty", TOPIC_NAMES.name);
+        errors.push(ConfigError::new(TOPIC_NAMES.name, message));
+    }
+    let keys: Vec<ConfigKey> = keys_of(factory).copied().collect();
+    for error in check_all(&keys, properties).err().map(|errors| errors.0).unwrap_or_default() {
+        errors.push(as_java(error, properties));
+    }
+    for (name, value) in properties {
+        if value == MASK && is_secret(name, &keys) {
+            errors.push(ConfigError::new(name, format!("Config {name} is the mask of a secret; give its value")));
+        }
+    }
+    for (key, default) in [(KEY_CONVERTER, &defaults.key), (VALUE_CONVERTER, &defaults.value)] {
+        let class = properties.get(key.name).map_or(default.as_str(), |text| text.trim());
+        if find_converter(class).is_none() {
+            let message =
+                format!("Failed to find any class that implements RecordConverter and which name matches {class}");
+            errors.push(ConfigError::new(key.name, message));
+        }
+    }
+    errors.extend(unsupported(properties));
+    if errors.is_empty() {
+        errors.extend((factory.validate)(properties).err().map(|errors| errors.0).unwrap_or_default());
+    }
+    errors
+}
+
+/// The Java worker's words for a number that is none.
+fn as_java(error: ConfigError, properties: &Properties) -> ConfigError {
+    if error.key != MAX_TASKS.name {
+        return error;
+    }
+    match MAX_TASKS.text(properties) {
+        Some(text) if text.parse::<i32>().is_err() => {
+            ConfigError::new(MAX_TASKS.name, format!("For input string: \"{text}\""))
+        }
+        _ => error,
+    }
+}
+
+/// Keys of the Java worker that ask for something that this one can't do yet: refused, for nothing asked for may be
+/// left out in silence.
+fn unsupported(properties: &Properties) -> Vec<ConfigError> {
+    let text = |name: &str| properties.get(name).map(|text| text.trim()).unwrap_or_default();
+    let mut errors = Vec::new();
+    for name in text("transforms").split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let key = format!("transforms.{name}.class");
+        let class = text(&key).to_owned();
+        let message = format!("Failed to find any class that implements Transform and which name matches {class}");
+        errors.push(ConfigError::new(key, message));
+    }
+    if text("connector.direct.enable").eq_ignore_ascii_case("true") {
+        let message = "Config connector.direct.enable is \"true\", but this worker has no direct tasks";
+        errors.push(ConfigError::new("connector.direct.enable", message));
+    }
+    errors
+}
+
+/// One task's full configuration: the connector's keys, over them what the connector made for this task, over that what
+/// the runtime sets.
+fn task_config(
+    properties: &Properties,
+    part: Properties,
+    factory: &ConnectorFactory,
+    defaults: &ConverterDefaults,
+    index: usize,
+) -> Properties {
+    let mut config = properties.clone();
+    config.extend(part);
+    for key in [TOPIC_NAME.name, TOPIC_NAMES.name] {
+        if let Some(topics) = properties.get(key) {
+            config.insert(key.to_owned(), topics.clone());
+        }
+    }
+    let ordered = if ORDERING.boolean(properties) { "true" } else { "false" };
+    for (key, value) in [
+        ("task.id", index.to_string().as_str()),
+        ("task.class", factory.java_task_class),
+        (CONNECTOR_CLASS.name, factory.java_class),
+        (ORDERING.name, ordered),
+    ] {
+        config.insert(key.to_owned(), value.to_owned());
+    }
+    config.entry(KEY_CONVERTER.name.to_owned()).or_insert_with(|| defaults.key.clone());
+    config.entry(VALUE_CONVERTER.name.to_owned()).or_insert_with(|| defaults.value.clone());
+    config
+}

@@ -1,0 +1,11 @@
+//! What decides and remembers: the stores, the controller with its tasks' states, and the REST API. No record passes
+//! through here, and no socket but REST's is ever opened: shards and the cluster are reached through the ports of
+//! `rmqc_core`.
+
+pub mod placement;
+pub mod store;
+pub mod worker;
+
+pub mod controller;
+pub mod metrics;
+pub mod rest;

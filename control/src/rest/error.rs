@@ -1,0 +1,65 @@
+//! The one place where errors become answers.
+
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::{Answer, json};
+use crate::controller::ControlError;
+
+/// A handled failure: `{"errorCode":…,"message":…}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ApiError {
+    /// 400 or 500, as the Java worker says it.
+    code: u16,
+    /// The status it gets with `restStatusCodes=real`.
+    status: StatusCode,
+    message: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorMessage<'a> {
+    error_code: u16,
+    message: &'a str,
+}
+
+impl ApiError {
+    /// A request that can't be read.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self { code: 400, status: StatusCode::BAD_REQUEST, message: message.into() }
+    }
+
+    /// Something that does not exist.
+    pub fn missing(message: impl Into<String>) -> Self {
+        Self { code: 500, status: StatusCode::NOT_FOUND, message: message.into() }
+    }
+
+    /// A value that can't be used.
+    pub fn unusable(message: impl Into<String>) -> Self {
+        Self { code: 500, status: StatusCode::BAD_REQUEST, message: message.into() }
+    }
+
+    /// Something that this worker does not do.
+    pub fn not_implemented(message: impl Into<String>) -> Self {
+        Self { code: 400, status: StatusCode::NOT_IMPLEMENTED, message: message.into() }
+    }
+
+    /// The answer: HTTP 200 as the Java worker gives it, or the real status.
+    pub fn answer(&self, real_status: bool) -> Answer {
+        let status = if real_status { self.status } else { StatusCode::OK };
+        json(status, &ErrorMessage { error_code: self.code, message: &self.message })
+    }
+}
+
+impl From<ControlError> for ApiError {
+    fn from(error: ControlError) -> Self {
+        let status = match &error {
+            ControlError::Invalid(_) | ControlError::UnknownClass(_) => StatusCode::BAD_REQUEST,
+            ControlError::SameConfig => StatusCode::CONFLICT,
+            ControlError::NotFound(_) => StatusCode::NOT_FOUND,
+            ControlError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ControlError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self { code: 500, status, message: error.to_string() }
+    }
+}

@@ -1,0 +1,190 @@
+//! The REST API: the Java worker's, answer for answer, and what this worker tells about itself. A handler reads the
+//! request, asks the controller, and renders; it decides nothing.
+
+mod cluster;
+mod connectors;
+mod dto;
+mod error;
+mod input;
+mod legacy;
+mod plugins;
+mod route;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Query, State};
+use axum::http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
+use axum::http::{Request, Response, StatusCode, Uri};
+use axum::response::IntoResponse as _;
+use rmqc_core::command::ShardPort;
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::controller::Controller;
+pub use dto::{LatencyInfo, TaskInfoV1, WorkerInfoV1};
+use error::ApiError;
+use route::{Route, route};
+
+/// Longest request body, in bytes, as in the Java worker.
+const BODY_BYTES_MAX: usize = 1_000_000;
+/// Requests in work at once; further ones wait.
+const REQUESTS_MAX: usize = 256;
+
+/// What REST needs to know about the worker.
+#[derive(Clone, Debug)]
+pub struct RestSettings {
+    /// Name of this worker in statuses.
+    pub worker_id: String,
+    /// Give handled errors their HTTP status instead of 200.
+    pub real_status: bool,
+    /// Hide the values of secret keys.
+    pub mask_secrets: bool,
+    /// Version of the program.
+    pub version: &'static str,
+    /// Where the cluster is, for `/v1/worker`.
+    pub name_servers: Vec<String>,
+    /// Whether the broker is inside this process.
+    pub embedded: bool,
+    /// A shard without progress for so long makes `/health` fail.
+    pub stall_timeout: std::time::Duration,
+}
+
+/// Everything that a handler may use.
+pub(crate) struct App {
+    controller: Controller,
+    port: Arc<dyn ShardPort>,
+    settings: RestSettings,
+    started: Instant,
+    room: tokio::sync::Semaphore,
+}
+
+/// Answers requests until `stop` completes and those under way are answered.
+///
+/// # Errors
+/// When the listener breaks.
+pub async fn serve(
+    listener: TcpListener,
+    controller: Controller,
+    port: Arc<dyn ShardPort>,
+    settings: RestSettings,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    use axum::serve::ListenerExt as _;
+    let room = tokio::sync::Semaphore::new(REQUESTS_MAX);
+    let app = Arc::new(App { controller, port, settings, started: Instant::now(), room });
+    // One handler for all paths: the Java server's rules on methods, slashes and precedence are those of `route`.
+    let router = axum::Router::new().fallback(handle).with_state(app);
+    let listener = listener.tap_io(|socket| {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!("a REST connection stays with Nagle's algorithm: {error}");
+        }
+    });
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+/// A finished answer.
+type Answer = Response<Body>;
+
+async fn handle(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
+    let (head, body) = request.into_parts();
+    let json = head
+        .headers
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("application/json"));
+    let Some(route) = route(&head.method, &head.uri) else { return not_found(json) };
+    if head.method == axum::http::Method::HEAD {
+        return text(StatusCode::OK, "");
+    }
+    // The semaphore is never closed, so a permit always comes.
+    let _permit = app.room.acquire().await;
+    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
+        let mut answer = text(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large");
+        answer.headers_mut().insert(CONNECTION, axum::http::HeaderValue::from_static("close"));
+        return answer;
+    };
+    match dispatch(&app, route, &head.uri, &body).await {
+        Ok(answer) => answer,
+        Err(error) => error.answer(app.settings.real_status),
+    }
+}
+
+async fn dispatch(app: &App, route: Route, uri: &Uri, body: &[u8]) -> Result<Answer, ApiError> {
+    match route {
+        Route::ClusterInfo => Ok(cluster::info(app)),
+        Route::AllocatedConnectors => cluster::allocated_connectors(app).await,
+        Route::AllocatedTasks => cluster::allocated_tasks(app).await,
+        Route::Worker => Ok(cluster::worker(app)),
+        Route::TaskCounters => cluster::task_counters(app).await,
+        Route::Health => Ok(cluster::health(app)),
+        Route::Ready => Ok(cluster::ready(app).await),
+        Route::Metrics => cluster::metrics(app).await,
+        Route::List => connectors::list(app).await,
+        Route::Config(name) => connectors::config(app, &name).await,
+        Route::Status(name) => connectors::status(app, &name).await,
+        Route::Tasks(name) => connectors::tasks(app, &name).await,
+        Route::TaskStatus(name, task) => connectors::task_status(app, &name, &task).await,
+        Route::Create(name) => connectors::create(app, &name, body).await,
+        Route::CreateByGet(name) => legacy::create_by_get(app, &name, uri).await,
+        Route::Stop(name) => connectors::stop(app, &name).await,
+        Route::Pause(name) => connectors::pause(app, &name).await,
+        Route::Resume(name) => connectors::resume(app, &name).await,
+        Route::StopAll => connectors::stop_all(app).await,
+        Route::PauseAll => connectors::pause_all(app).await,
+        Route::ResumeAll => connectors::resume_all(app).await,
+        Route::Plugins => Ok(plugins::list(true)),
+        Route::PluginConnectors => Ok(plugins::list(false)),
+        Route::PluginReload => Ok(success("Plugin reload succeeded")),
+        Route::PluginConfig => Ok(plugins::config()),
+        Route::PluginValidate => Err(plugins::validate()),
+        Route::OldAllocatedInfo => legacy::allocated_info(app).await,
+        Route::OldAllocatedConnectors => legacy::allocated_connectors(app).await,
+        Route::OldAllocatedTasks => legacy::allocated_tasks(app).await,
+    }
+}
+
+/// The query parameter `config`, decoded.
+fn query_config(uri: &Uri) -> Option<String> {
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
+    pairs.into_iter().find(|(name, _)| name == "config").map(|(_, value)| value)
+}
+
+/// The shape of every success: `{"status":200,"body":…}`.
+#[derive(Serialize)]
+struct Success<T> {
+    status: u16,
+    body: T,
+}
+
+fn success(body: impl Serialize) -> Answer {
+    json(StatusCode::OK, &Success { status: 200, body })
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    match serde_json::to_string(body) {
+        Ok(body) => raw_json(status, body),
+        Err(error) => {
+            tracing::error!("an answer can't be written as JSON: {error}");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+        }
+    }
+}
+
+fn raw_json(status: StatusCode, body: String) -> Answer {
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn text(status: StatusCode, body: &'static str) -> Answer {
+    (status, [(CONTENT_TYPE, "text/plain")], body).into_response()
+}
+
+fn not_found(as_json: bool) -> Answer {
+    if !as_json {
+        return text(StatusCode::NOT_FOUND, "Not found");
+    }
+    let body = "{\n    \"title\": \"Not found\",\n    \"status\": 404,\n    \"type\": \
+                \"https://javalin.io/documentation#notfoundresponse\",\n    \"details\": {}\n}";
+    raw_json(StatusCode::NOT_FOUND, body.to_owned())
+}
