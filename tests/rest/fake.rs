@@ -1,0 +1,205 @@
+//! A well-behaved data plane without records: every order is answered at once, and told.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rmqc_core::command::{
+    DataPlaneInfo, DriverKind, SendFuture, ShardCommand, ShardEvent, ShardGone, ShardHealth, ShardPort, TaskSpec,
+};
+use rmqc_core::config::Properties;
+use rmqc_core::config::key::{ConfigErrors, ConfigKey, KeyKind};
+use rmqc_core::error::{ConnectError, Stage};
+use rmqc_core::id::{Generation, ShardId, TaskId};
+use rmqc_core::metrics::{ShardReport, TaskCounters, TaskReport};
+use rmqc_core::registry::{ConnectorFactory, ConverterFactory, TaskBuilder};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+const FILENAME: ConfigKey =
+    ConfigKey { name: "filename", aliases: &[], kind: KeyKind::Text, default: None, unit: "", doc: "A file." };
+const PASSWORD: ConfigKey =
+    ConfigKey { name: "pass", aliases: &[], kind: KeyKind::Secret, default: Some(""), unit: "", doc: "A secret." };
+
+fn one_task(config: &Properties, _: usize) -> Result<Vec<Properties>, ConfigErrors> {
+    Ok(vec![config.clone()])
+}
+
+inventory::submit! {
+    ConnectorFactory {
+        name: "file-source",
+        java_class: "org.apache.rocketmq.connect.file.FileSourceConnector",
+        java_task_class: "org.apache.rocketmq.connect.file.FileSourceTask",
+        keys: &[FILENAME, PASSWORD],
+        validate: |_| Ok(()),
+        task_configs: one_task,
+        build: TaskBuilder::Source(|_| Err(ConnectError::fatal(Stage::Lifecycle, "never built"))),
+    }
+}
+
+inventory::submit! {
+    ConnectorFactory {
+        name: "file-sink",
+        java_class: "org.apache.rocketmq.connect.file.FileSinkConnector",
+        java_task_class: "org.apache.rocketmq.connect.file.FileSinkTask",
+        keys: &[FILENAME],
+        validate: |_| Ok(()),
+        task_configs: |config, max| Ok((0..max).map(|_| config.clone()).collect()),
+        build: TaskBuilder::Sink(|_| Err(ConnectError::fatal(Stage::Lifecycle, "never built"))),
+    }
+}
+
+inventory::submit! {
+    ConverterFactory {
+        name: "json-of-the-test",
+        java_class: "org.apache.rocketmq.connect.runtime.converter.record.json.JsonConverter",
+        build: |_| Err(ConfigErrors(Vec::new())),
+    }
+}
+
+/// What the fake remembers of a task.
+struct Task {
+    generation: Generation,
+    shard: ShardId,
+}
+
+/// The data plane.
+pub struct FakePort {
+    info: DataPlaneInfo,
+    sender: UnboundedSender<ShardEvent>,
+    events: tokio::sync::Mutex<UnboundedReceiver<ShardEvent>>,
+    tasks: Mutex<BTreeMap<TaskId, Task>>,
+    orders: Mutex<Vec<String>>,
+    /// Tasks of these connectors never say that they stopped.
+    pub deaf: Mutex<Vec<String>>,
+}
+
+impl FakePort {
+    pub fn new(shards: usize) -> Self {
+        let (sender, receiver) = unbounded_channel();
+        let info = DataPlaneInfo {
+            driver: DriverKind::Epoll,
+            driver_reason: "it is played".to_owned(),
+            shards,
+            pinned: false,
+            pin_reason: "there is nothing to pin".to_owned(),
+            cpus: Vec::new(),
+        };
+        let events = tokio::sync::Mutex::new(receiver);
+        Self { info, sender, events, tasks: Mutex::default(), orders: Mutex::default(), deaf: Mutex::default() }
+    }
+
+    /// Says something as a shard would.
+    pub fn say(&self, event: ShardEvent) {
+        self.sender.send(event).unwrap();
+    }
+
+    /// All orders so far, one line each.
+    pub fn orders(&self) -> Vec<String> {
+        self.orders.lock().unwrap().clone()
+    }
+
+    /// The present incarnation of a task.
+    pub fn generation(&self, task: &TaskId) -> Option<Generation> {
+        self.tasks.lock().unwrap().get(task).map(|task| task.generation)
+    }
+
+    fn start(&self, shard: ShardId, spec: TaskSpec) {
+        let TaskSpec { task, generation, config, positions, paused, .. } = spec;
+        let text = |key: &str| config.get(key).map(String::as_str).unwrap_or_default();
+        self.note(format!("start {task} {shard} positions={}", positions.len()));
+        let failure = if text("filename").starts_with("/nonexistent") {
+            Some(("cannot open the file", true))
+        } else if text("task.class").ends_with("SourceTask") && text("connect.topicname").is_empty() {
+            Some(("source connect lack of topic config", false))
+        } else if text("value.converter").ends_with("JsonConverter") {
+            Some(("Tolerance exceeded in error handler", false))
+        } else {
+            None
+        };
+        if let Some((cause, restart)) = failure {
+            return self.say(ShardEvent::TaskFailed { task, generation, cause: cause.to_owned(), restart });
+        }
+        self.tasks.lock().unwrap().insert(task.clone(), Task { generation, shard });
+        self.say(if paused {
+            ShardEvent::TaskPaused(task, generation)
+        } else {
+            ShardEvent::TaskRunning(task, generation)
+        });
+    }
+
+    fn note(&self, order: String) {
+        self.orders.lock().unwrap().push(order);
+    }
+
+    fn report(&self, shard: ShardId) -> ShardReport {
+        let mut report = ShardReport::default();
+        for (task, _) in self.tasks.lock().unwrap().iter().filter(|(_, task)| task.shard == shard) {
+            let mut latency = hdrhistogram::Histogram::new(3).unwrap();
+            latency.record(7).unwrap();
+            let counters = TaskCounters { records_in: 5, records_out: 4, ..TaskCounters::default() };
+            report.tasks.push(TaskReport { task: task.clone(), counters, latency_ms: Some(latency) });
+        }
+        report
+    }
+
+    fn take(&self, shard: ShardId, command: ShardCommand) {
+        match command {
+            ShardCommand::StartTask(spec) => self.start(shard, *spec),
+            ShardCommand::PauseTask(task, generation) => {
+                self.note(format!("pause {task}"));
+                self.say(ShardEvent::TaskPaused(task, generation));
+            }
+            ShardCommand::ResumeTask(task, generation) => {
+                self.note(format!("resume {task}"));
+                self.say(ShardEvent::TaskRunning(task, generation));
+            }
+            ShardCommand::StopTask(task, generation) => {
+                self.note(format!("stop {task}"));
+                if !self.deaf.lock().unwrap().contains(&task.connector.to_string()) {
+                    self.tasks.lock().unwrap().remove(&task);
+                    self.say(ShardEvent::TaskStopped(task, generation));
+                }
+            }
+            ShardCommand::PositionsStored(task, generation) => self.note(format!("stored {task} g{}", generation.0)),
+            ShardCommand::PositionsRefused(task, generation, cause) => {
+                self.note(format!("refused {task} g{}: {cause}", generation.0));
+            }
+            ShardCommand::Report(number) => {
+                self.say(ShardEvent::Report(shard, number, Box::new(self.report(shard))));
+            }
+            ShardCommand::Shutdown => {
+                self.note(format!("shutdown {shard}"));
+                self.say(ShardEvent::ShardDown(shard));
+            }
+        }
+    }
+}
+
+impl ShardPort for FakePort {
+    fn info(&self) -> &DataPlaneInfo {
+        &self.info
+    }
+
+    fn health(&self) -> Vec<ShardHealth> {
+        let health = |index: usize| ShardHealth {
+            shard: ShardId(u16::try_from(index).unwrap()),
+            progress: 1,
+            since_progress: Duration::ZERO,
+            kicks: 0,
+            replaced: 0,
+            commands_waiting: 0,
+        };
+        (0..self.info.shards).map(health).collect()
+    }
+
+    fn send(&self, shard: ShardId, command: ShardCommand) -> SendFuture<'_, Result<(), ShardGone>> {
+        Box::pin(async move {
+            self.take(shard, command);
+            Ok(())
+        })
+    }
+
+    fn next_event(&self) -> SendFuture<'_, Option<ShardEvent>> {
+        Box::pin(async { self.events.lock().await.recv().await })
+    }
+}

@@ -1,0 +1,10 @@
+//! The REST API over a real socket, before a data plane that is played by `fake`.
+
+// Helpers of tests are tests: what fails here is a failed test.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod controller;
+mod fake;
+mod replay;
+mod shapes;
+mod world;
