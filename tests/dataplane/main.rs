@@ -1,0 +1,22 @@
+//! The data plane from outside: tasks on shards against an embedded broker, with faults, on each I/O driver.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+mod bounds;
+mod failures;
+mod flow;
+mod groups;
+mod order;
+mod signed;
+mod starts;
+mod stops;
+mod support;
+mod timing;
+
+use rmqc_connectors as _;

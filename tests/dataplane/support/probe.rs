@@ -1,0 +1,234 @@
+//! A source and a sink that do as a test tells them and note what they see.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rmqc_core::connector::{SinkTask, SourceTask};
+use rmqc_core::context::TaskContext;
+use rmqc_core::error::{ConnectError, Result, Stage};
+use rmqc_core::host::Host;
+use rmqc_core::position::{Position, RecordOffset, RecordPartition, Scalar};
+use rmqc_core::record::{ConnectRecord, Extensions, RecordBatch};
+use rmqc_core::registry::{ConnectorFactory, TaskBuilder};
+use rmqc_core::value::{Text, Value};
+
+use super::wait_for;
+
+/// What a call is to do instead of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trick {
+    /// Panics.
+    Panic,
+    /// Fails for good.
+    Fatal,
+    /// Fails for now.
+    Later,
+}
+
+/// A call of a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Start,
+    Poll,
+    Put,
+    Flush,
+}
+
+/// A record as a sink got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub queue: i64,
+    pub offset: i64,
+    pub value: Bytes,
+    pub at: Instant,
+}
+
+/// What a test and its connectors share.
+#[derive(Default)]
+pub struct Probe {
+    /// What sinks accepted, in order.
+    pub seen: Mutex<Vec<Seen>>,
+    /// Sizes of the puts.
+    pub puts: Mutex<Vec<usize>>,
+    /// While set, `put` waits.
+    pub gate: AtomicBool,
+    /// Records of the put that waits at the gate.
+    pub at_gate: AtomicU64,
+    /// Tricks to be played, in turn.
+    pub tricks: Mutex<VecDeque<(Call, Trick)>>,
+    /// How often a trick was played.
+    pub played: AtomicU64,
+    /// Calls of `stop`.
+    pub stops: AtomicU64,
+    /// Records that a source made.
+    pub made: AtomicU64,
+    /// Records that a source may make.
+    pub allowed: AtomicU64,
+}
+
+static PROBES: Mutex<BTreeMap<String, Arc<Probe>>> = Mutex::new(BTreeMap::new());
+
+/// The probe of that name; made if it is not there.
+pub fn probe(name: &str) -> Arc<Probe> {
+    let mut probes = PROBES.lock().unwrap_or_else(PoisonError::into_inner);
+    probes.entry(name.to_owned()).or_default().clone()
+}
+
+impl Probe {
+    pub fn count(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
+    pub fn values(&self) -> Vec<Bytes> {
+        self.seen.lock().unwrap().iter().map(|seen| seen.value.clone()).collect()
+    }
+
+    pub fn wait_count(&self, count: usize) {
+        wait_for(&format!("{count} records"), || (self.count() >= count).then_some(()));
+    }
+
+    pub fn play(&self, call: Call, trick: Trick, times: usize) {
+        self.tricks.lock().unwrap().extend(std::iter::repeat_n((call, trick), times));
+    }
+
+    pub fn played(&self) -> u64 {
+        self.played.load(Ordering::SeqCst)
+    }
+
+    fn enter(&self, call: Call) -> Result<()> {
+        let mut tricks = self.tricks.lock().unwrap();
+        let Some(at) = tricks.iter().position(|(when, _)| *when == call) else { return Ok(()) };
+        let trick = tricks.remove(at).unwrap().1;
+        drop(tricks);
+        self.played.fetch_add(1, Ordering::SeqCst);
+        match trick {
+            Trick::Panic => panic!("a trick in {call:?}"),
+            Trick::Fatal => Err(ConnectError::fatal(Stage::Put, format!("a trick in {call:?}"))),
+            Trick::Later => Err(ConnectError::later(Stage::Put, format!("a trick in {call:?}"))),
+        }
+    }
+}
+
+struct TestSink {
+    probe: Arc<Probe>,
+    host: Rc<dyn Host>,
+}
+
+fn member(position: &Position, name: &str) -> i64 {
+    let text = position.partition.0.get(name).cloned();
+    let Some(Scalar::Text(text)) = text else { panic!("{name} is missing") };
+    text.parse().unwrap()
+}
+
+fn seen(record: &ConnectRecord) -> Seen {
+    let position = record.position.as_ref().unwrap();
+    let RecordOffset::Counter { value: offset, .. } = position.offset else { panic!("a counter") };
+    let Value::String(text) = &record.value else { panic!("text, not {}", record.value.kind()) };
+    let (queue, value) = (member(position, "queueId"), text.as_bytes().clone());
+    Seen { queue, offset: offset.try_into().unwrap(), value, at: Instant::now() }
+}
+
+impl SinkTask for TestSink {
+    async fn start(&mut self) -> Result<()> {
+        self.probe.enter(Call::Start)
+    }
+
+    async fn put(&mut self, records: &[ConnectRecord]) -> Result<()> {
+        assert!(!records.is_empty());
+        self.probe.enter(Call::Put)?;
+        while self.probe.gate.load(Ordering::SeqCst) {
+            self.probe.at_gate.store(records.len() as u64, Ordering::SeqCst);
+            self.host.sleep(Duration::from_millis(1)).await;
+        }
+        self.probe.puts.lock().unwrap().push(records.len());
+        self.probe.seen.lock().unwrap().extend(records.iter().map(seen));
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.probe.enter(Call::Flush)
+    }
+
+    async fn stop(&mut self) {
+        self.probe.stops.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Makes numbers from its position on, as long as it is allowed to.
+struct TestSource {
+    probe: Arc<Probe>,
+    host: Rc<dyn Host>,
+    partition: Arc<RecordPartition>,
+    next: u64,
+}
+
+impl SourceTask for TestSource {
+    async fn start(&mut self) -> Result<()> {
+        self.probe.enter(Call::Start)
+    }
+
+    async fn poll(&mut self, batch: &mut RecordBatch) -> Result<()> {
+        loop {
+            self.probe.enter(Call::Poll)?;
+            while !batch.is_full() && self.next < self.probe.allowed.load(Ordering::SeqCst) {
+                let value = Value::String(Text::from(format!("{} ", self.next)));
+                self.next += 1;
+                self.probe.made.fetch_add(1, Ordering::SeqCst);
+                let offset = RecordOffset::Counter { field: "next", value: self.next };
+                let position = Some(Position { partition: self.partition.clone(), offset });
+                batch.push(ConnectRecord { value, position, extensions: Extensions::Empty, ..Default::default() }, 8);
+            }
+            if !batch.is_empty() {
+                return Ok(());
+            }
+            self.host.sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.probe.stops.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn of(context: &TaskContext) -> Arc<Probe> {
+    probe(&context.config["probe"])
+}
+
+inventory::submit! {
+    ConnectorFactory {
+        name: "test-sink",
+        java_class: "rmqc.test.TestSinkConnector",
+        java_task_class: "rmqc.test.TestSinkTask",
+        keys: &[],
+        validate: |_| Ok(()),
+        task_configs: |properties, _| Ok(vec![properties.clone()]),
+        build: TaskBuilder::Sink(|context| {
+            Ok(Box::new(TestSink { probe: of(&context), host: context.host.clone() }))
+        }),
+    }
+}
+
+inventory::submit! {
+    ConnectorFactory {
+        name: "test-source",
+        java_class: "rmqc.test.TestSourceConnector",
+        java_task_class: "rmqc.test.TestSourceTask",
+        keys: &[],
+        validate: |_| Ok(()),
+        task_configs: |properties, _| Ok(vec![properties.clone()]),
+        build: TaskBuilder::Source(|context| {
+            let partition = RecordPartition::single("numbers", "all");
+            let stored = context.stored_offset(&partition).and_then(|stored| stored.offset.get("next"));
+            let next = stored.map_or(0, |next| match next {
+                Scalar::Text(text) => text.parse().unwrap(),
+                other => panic!("{other:?}"),
+            });
+            let (probe, host) = (of(&context), context.host.clone());
+            Ok(Box::new(TestSource { probe, host, partition: Arc::new(partition), next }))
+        }),
+    }
+}
