@@ -21,4 +21,5 @@ mod helper;
 mod messages;
 mod position;
 mod protocol;
+mod records;
 mod restart;
