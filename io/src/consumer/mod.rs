@@ -306,13 +306,6 @@ impl<D: Driver> Consumer<D> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Messages behind the end of all owned queues, as far as known.
-    #[must_use]
-    pub fn lag(&self) -> u64 {
-        let lag = |owned: &OwnedQueue| owned.buffer.max_offset.get().saturating_sub(owned.done).max(0).unsigned_abs();
-        self.queues.iter().map(lag).sum()
-    }
-
     /// Stops reading and leaves the group, so that other members take over at once. What was pulled and not done is
     /// dropped; it stays at the broker.
     pub async fn leave(&mut self) {

@@ -3,18 +3,18 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use super::broker::{Broker, Caller, ConnectionId, Moment};
 use crate::driver::{Driver, StreamListener, StreamRead, StreamWrite};
 use crate::local::{Event, First, Semaphore, first};
 use crate::remoting::frame::FrameDecoder;
 use crate::remoting::header::Header;
+use crate::remoting::outgoing::write_front;
 
 /// How often deadlines of long polls are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -26,8 +26,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CONNECTIONS_MAX: usize = 4_096;
 /// While more bytes than that wait to be sent to a client, nothing more is read from it.
 const UNSENT_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Buffers handed to one vectored write.
-const WRITE_SLICES: usize = 64;
 
 /// Both clocks.
 pub(super) struct Clock {
@@ -251,25 +249,14 @@ async fn write_loop<D: Driver>(link: Rc<Link>, mut writer: D::Writer) {
             link.changed.since(seen).await;
             continue;
         }
-        let write = poll_fn(|cx| {
-            let mut slices: [IoSlice<'_>; WRITE_SLICES] = std::array::from_fn(|_| IoSlice::new(&[]));
-            let mut used = 0usize;
-            for (slice, part) in slices.iter_mut().zip(&sending) {
-                *slice = IoSlice::new(part);
-                used = used.saturating_add(1);
-            }
-            writer.poll_write_vectored(cx, slices.get(..used).unwrap_or_default())
-        });
+        let write = write_front(&mut writer, &mut sending);
         // A client that takes nothing must not keep a closed connection open.
         let written = match first(closed(&link), write).await {
             First::A(()) => break,
             First::B(written) => written,
         };
         match written {
-            Ok(len) => {
-                link.sent(len);
-                advance(&mut sending, len);
-            }
+            Ok(len) => link.sent(len),
             Err(_) => link.close(),
         }
         D::yield_if_needed().await;
@@ -284,19 +271,6 @@ async fn closed(link: &Link) {
             return;
         }
         link.changed.since(seen).await;
-    }
-}
-
-/// Drops `len` sent bytes off the front.
-fn advance(sending: &mut VecDeque<Bytes>, mut len: usize) {
-    while len > 0 {
-        let Some(part) = sending.front_mut() else { return };
-        if part.len() > len {
-            part.advance(len);
-            return;
-        }
-        len = len.saturating_sub(part.len());
-        sending.pop_front();
     }
 }
 

@@ -3,24 +3,22 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::code::{request, response};
 use super::frame::{self, FrameDecoder};
 use super::header::{FLAG_ONEWAY, FLAG_RESPONSE, Header, JsonHeaderWriter};
+use super::outgoing::write_front;
 use super::sign;
 use crate::driver::{Driver, StreamRead, StreamWrite};
 use crate::local::{Event, SlotReceiver, SlotSender, slot};
 use crate::settings::Credentials;
 
-/// Buffers handed to one vectored write.
-const WRITE_SLICES: usize = 64;
 /// How often overdue requests are looked for.
 const SWEEP: Duration = Duration::from_millis(500);
 
@@ -478,39 +476,14 @@ async fn write_loop<D: Driver>(inner: Rc<Inner>, mut writer: D::Writer) {
             inner.outgoing_changed.since(seen).await;
             continue;
         }
-        let written = poll_fn(|cx| {
-            let mut slices: [IoSlice<'_>; WRITE_SLICES] = std::array::from_fn(|_| IoSlice::new(&[]));
-            let mut used = 0usize;
-            for (slice, part) in slices.iter_mut().zip(&sending) {
-                *slice = IoSlice::new(part);
-                used = used.saturating_add(1);
-            }
-            writer.poll_write_vectored(cx, slices.get(..used).unwrap_or_default())
-        })
-        .await;
+        let written = write_front(&mut writer, &mut sending).await;
         match written {
-            Ok(len) => {
-                add(&inner.traffic.sent, len as u64);
-                advance(&mut sending, len);
-            }
+            Ok(len) => add(&inner.traffic.sent, len as u64),
             Err(error) => inner.close(&error.to_string()),
         }
         D::yield_if_needed().await;
     }
     writer.shutdown();
-}
-
-/// Drops `len` written bytes off the front.
-fn advance(sending: &mut VecDeque<Bytes>, mut len: usize) {
-    while len > 0 {
-        let Some(part) = sending.front_mut() else { return };
-        if part.len() > len {
-            part.advance(len);
-            return;
-        }
-        len = len.saturating_sub(part.len());
-        sending.pop_front();
-    }
 }
 
 async fn sweep_loop<D: Driver>(inner: Rc<Inner>) {

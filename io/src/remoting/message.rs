@@ -1,6 +1,5 @@
 //! Messages: those of a pull answer, read in place, and the items of a batch request, written in one go.
 
-use std::borrow::Cow;
 use std::io::Read;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -360,12 +359,6 @@ pub fn put_message(out: &mut BytesMut, parts: &MessageParts<'_>) {
     out.put_slice(parts.topic);
     out.put_u16(u16::try_from(parts.properties.len()).unwrap_or(u16::MAX));
     out.put_slice(parts.properties);
-}
-
-/// A text of the message as far as it is one, for error messages.
-#[must_use]
-pub fn shown(bytes: &Bytes) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
 }
 
 #[cfg(test)]

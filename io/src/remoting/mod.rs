@@ -6,6 +6,7 @@ pub mod connection;
 pub mod frame;
 pub mod header;
 pub mod message;
+pub mod outgoing;
 pub mod properties;
 pub mod route;
 pub mod sign;
