@@ -162,3 +162,33 @@ fn members_greet_a_restarted_broker_at_once() {
         plane.shut_down();
     });
 }
+
+#[test]
+fn offsets_that_a_broker_lost_are_committed_again() {
+    on_each_driver(|driver| {
+        let mut group = Group::start(driver);
+        let plane = Options::new(driver, group.broker.address).start();
+        let connector = format!("group-{}", number());
+        let one = join(&plane, &connector, 0);
+        group.settle(&[&one]);
+        let name = format!("connect-{connector}");
+        let committed =
+            |broker: &TestBroker| (0..QUEUES).map(|queue| broker.committed(&name, "t", queue)).collect::<Vec<_>>();
+        let all = vec![Some(i64::try_from(group.marker).unwrap()); QUEUES as usize];
+        wait_for("everything is committed", || (committed(&group.broker) == all).then_some(()));
+        // A broker that is killed forgets what was committed in its last seconds. Here it does so out of sight, at
+        // another address, lest the sink be faster.
+        let address = group.broker.address;
+        group.broker.stop();
+        group.broker.start_again_at("127.0.0.1:0".parse().unwrap());
+        (0..QUEUES).for_each(|queue| group.broker.commit(&name, "t", queue, 0));
+        group.broker.stop();
+        group.broker.start_again_at(address);
+        wait_for("everything is committed again, with nothing new to read", || {
+            (committed(&group.broker) == all).then_some(())
+        });
+        assert_eq!(counts(&[&one]).values().sum::<usize>() as u64, group.marker * 16, "repeated");
+        plane.stop(&one.task);
+        plane.shut_down();
+    });
+}

@@ -40,6 +40,8 @@ pub struct Assignment {
     pub queues: RefCell<Option<Vec<QueueAddress>>>,
     /// Happens when `queues` changed.
     pub changed: Event,
+    /// Brokers to which a connection was made anew: they may have lost the offsets that were committed last.
+    pub returned: RefCell<BTreeSet<Rc<str>>>,
     /// Set to leave the group.
     pub closed: Cell<bool>,
     /// Happens when `closed` is set.
@@ -51,19 +53,22 @@ pub struct Membership<D> {
     client: Client<D>,
     settings: GroupSettings,
     assignment: Rc<Assignment>,
+    /// Happens when there is something for the task's loop.
+    arrived: Event,
     sub_version: i64,
 }
 
 impl<D: Driver> Membership<D> {
-    /// A membership that reports to `assignment`.
+    /// A membership that reports to `assignment`, and rings `arrived` when a broker came back.
     #[must_use]
-    pub fn new(client: Client<D>, settings: GroupSettings, assignment: Rc<Assignment>) -> Self {
-        Self { client, settings, assignment, sub_version: crate::host::unix_ms() }
+    pub fn new(client: Client<D>, settings: GroupSettings, assignment: Rc<Assignment>, arrived: Event) -> Self {
+        Self { client, settings, assignment, arrived, sub_version: crate::host::unix_ms() }
     }
 
     /// Stays a member until the assignment is closed, then takes leave of the brokers.
     pub async fn run(self) {
         let mut greeted: BTreeMap<Rc<str>, Connection> = BTreeMap::new();
+        let mut met: BTreeSet<Rc<str>> = BTreeSet::new();
         let mut last_heartbeat: Option<Instant> = None;
         let mut last_warning: Option<String> = None;
         loop {
@@ -73,7 +78,9 @@ impl<D: Driver> Membership<D> {
                 break;
             }
             let due = last_heartbeat.is_none_or(|last| last.elapsed() >= HEARTBEAT);
+            let known = greeted.clone();
             let outcome = self.look(&mut greeted, due).await;
+            self.tell_returned(&greeted, &mut met, &known);
             let failed = outcome.is_err();
             let pause = match outcome {
                 Ok(complete) => {
@@ -105,6 +112,23 @@ impl<D: Driver> Membership<D> {
         }
         for address in greeted.keys() {
             self.client.unregister(address, None, Some(&self.settings.group)).await;
+        }
+    }
+
+    /// Names the brokers that were greeted before and now over another connection. A broker keeps the last seconds'
+    /// offsets in memory only, so one that was killed does not know them any more.
+    fn tell_returned(
+        &self,
+        greeted: &BTreeMap<Rc<str>, Connection>,
+        met: &mut BTreeSet<Rc<str>>,
+        known: &BTreeMap<Rc<str>, Connection>,
+    ) {
+        for (address, connection) in greeted {
+            let anew = known.get(address).is_none_or(|before| !before.is(connection));
+            if anew && !met.insert(address.clone()) {
+                self.assignment.returned.borrow_mut().insert(address.clone());
+                self.arrived.notify();
+            }
         }
     }
 

@@ -47,7 +47,8 @@ pub struct OwnedQueue {
     pub partition: Arc<RecordPartition>,
     /// Everything below is accepted by the sink.
     pub done: i64,
-    /// Everything below is committed at the broker; `None` when the broker has set an offset of its own.
+    /// Everything below is committed at the broker; `None` when the broker has set an offset of its own, or may have
+    /// lost what was committed.
     pub committed: Option<i64>,
     buffer: Rc<QueueBuffer>,
 }
@@ -108,7 +109,7 @@ impl<D: Driver> Consumer<D> {
             topics: self.settings.topics.clone(),
             consume_from_where: self.settings.start_from.name(),
         };
-        let membership = Membership::new(self.client.clone(), settings, self.assignment.clone());
+        let membership = Membership::new(self.client.clone(), settings, self.assignment.clone(), self.arrived.clone());
         let left = self.left.clone();
         D::spawn(async move {
             membership.run().await;
@@ -126,6 +127,17 @@ impl<D: Driver> Consumer<D> {
     #[must_use]
     pub fn assignment_changed(&self) -> Event {
         self.assignment.changed.clone()
+    }
+
+    /// Marks the queues of brokers that came back as not committed; gives whether there are any.
+    pub fn doubt_returned(&mut self) -> bool {
+        let returned = std::mem::take(&mut *self.assignment.returned.borrow_mut());
+        let mut doubted = false;
+        for owned in self.queues.iter_mut().filter(|owned| returned.contains(&owned.target.address)) {
+            owned.committed = None;
+            doubted = true;
+        }
+        doubted
     }
 
     /// The queues owned now.
@@ -230,6 +242,7 @@ impl<D: Driver> Consumer<D> {
             let target = share.iter().find(|target| target.queue == owned.target.queue);
             if let Some(target) = target.filter(|target| target.address != owned.target.address) {
                 owned.target.address = target.address.clone();
+                owned.committed = None;
                 moved.push(index);
             }
         }

@@ -193,6 +193,9 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSinkTask, flow: &mut Flow<D>) -> 
         flow.rebalance(task).await?;
         flow.tell_warnings().await;
         let seen = flow.consumer.arrived().seen();
+        if flow.consumer.doubt_returned() {
+            flow.dirty_since.get_or_insert_with(Instant::now);
+        }
         let batch = flow.collect().await?;
         if !batch.marks.is_empty() {
             if !flow.put(task, &batch).await? {
@@ -216,6 +219,7 @@ impl<D: Driver> Flow<D> {
         while self.consumer.needs_rebalance() && self.control.wanted.get() == Wanted::Run {
             if self.consumer.follow_brokers() {
                 tracing::info!(task = %self.control.task, "a broker has another address now");
+                self.dirty_since.get_or_insert_with(Instant::now);
             }
             if !self.consumer.revoked().is_empty() {
                 self.commit_what_is_given_up(task).await?;
