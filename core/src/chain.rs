@@ -1,28 +1,76 @@
-//! The chain: transforms in order, between converter and task.
+//! The chain: transforms in order, between converter and task, each perhaps under a predicate. Compiled once, when a
+//! task starts; whatever can't be built stops the connector with the reason.
 
+use crate::config::Properties;
+use crate::config::key::{ConfigError, ConfigErrors, ConfigKey, KeyKind, check_all, nearest};
 use crate::error::Result;
+use crate::predicate::Predicate;
 use crate::record::ConnectRecord;
+use crate::registry::{find_predicate, find_transform, predicates, transforms};
+use crate::transform::{Outcome, Transform, TransformConfig};
 
-/// Changes a record, or drops it on purpose.
-pub trait Transform {
-    /// The record to go on with; `None` when it is filtered out.
-    ///
-    /// # Errors
-    /// A record that can't be transformed (`Retry::BadRecord`).
-    fn apply(&self, record: ConnectRecord) -> Result<Option<ConnectRecord>>;
+/// `transforms`.
+pub const TRANSFORMS: ConfigKey = ConfigKey {
+    name: "transforms",
+    aliases: &[],
+    kind: KeyKind::List,
+    default: Some(""),
+    unit: "",
+    doc: "Names of transforms, separated by commas, applied in this order. Each is described by `transforms.NAME.class` \
+          (or `.type`) and its own keys `transforms.NAME.KEY`; `transforms.NAME.predicate` names a predicate without \
+          which it does not apply, `transforms.NAME.negate=true` turns that round.",
+};
+/// `predicates`.
+pub const PREDICATES: ConfigKey = ConfigKey {
+    name: "predicates",
+    aliases: &[],
+    kind: KeyKind::List,
+    default: Some(""),
+    unit: "",
+    doc: "Names of predicates, separated by commas. Each is described by `predicates.NAME.class` (or `.type`) and its \
+          own keys `predicates.NAME.KEY`.",
+};
+
+/// When a step applies.
+struct Condition {
+    predicate: Box<dyn Predicate>,
+    negate: bool,
+}
+
+struct Step {
+    /// The Java class, for error messages and dead letters.
+    class: &'static str,
+    transform: Box<dyn Transform>,
+    condition: Option<Condition>,
 }
 
 /// Transforms in their order. The empty chain hands every record on untouched and unseen.
 #[derive(Default)]
 pub struct Chain {
-    steps: Vec<Box<dyn Transform>>,
+    steps: Vec<Step>,
 }
 
 impl Chain {
-    /// A chain of the given steps.
-    #[must_use]
-    pub fn new(steps: Vec<Box<dyn Transform>>) -> Self {
-        Self { steps }
+    /// Builds the chain that a connector's configuration describes.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it: unknown classes, missing, unknown and malformed keys.
+    pub fn from_config(config: &Properties) -> Result<Self, ConfigErrors> {
+        let mut errors = Vec::new();
+        let known: Vec<String> = names(&PREDICATES, config);
+        for name in &known {
+            if let Err(wrong) = predicate(name, config) {
+                errors.extend(wrong.0);
+            }
+        }
+        let mut steps = Vec::new();
+        for name in names(&TRANSFORMS, config) {
+            match step(&name, &known, config) {
+                Ok(step) => steps.push(step),
+                Err(wrong) => errors.extend(wrong.0.into_iter().filter(|error| !error.key.starts_with("predicates."))),
+            }
+        }
+        if errors.is_empty() { Ok(Self { steps }) } else { Err(ConfigErrors(errors)) }
     }
 
     /// Whether there is nothing to do.
@@ -31,18 +79,146 @@ impl Chain {
         self.steps.is_empty()
     }
 
-    /// Applies all steps.
+    /// Applies all steps. After an error the record may be changed in part.
     ///
     /// # Errors
-    /// The first step's that fails.
-    pub fn apply(&self, record: ConnectRecord) -> Result<Option<ConnectRecord>> {
-        let mut record = record;
+    /// The first step's that fails, with its class.
+    pub fn apply(&self, record: &mut ConnectRecord) -> Result<Outcome> {
         for step in &self.steps {
-            match step.apply(record)? {
-                Some(next) => record = next,
-                None => return Ok(None),
+            if let Some(condition) = &step.condition
+                && condition.predicate.test(record) == condition.negate
+            {
+                continue;
+            }
+            if step.transform.apply(record).map_err(|error| error.in_class(step.class))? == Outcome::Drop {
+                return Ok(Outcome::Drop);
             }
         }
-        Ok(Some(record))
+        Ok(Outcome::Keep)
     }
 }
+
+/// The names in a list, each once.
+fn names(key: &ConfigKey, config: &Properties) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in key.text(config).unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// Keys of a chain's steps that the chain itself reads.
+const CLASS: [&str; 2] = ["class", "type"];
+const PREDICATE: &str = "predicate";
+const NEGATE: &str = "negate";
+
+/// The keys `PREFIX.NAME.KEY`, as `KEY`. A longer name that begins alike keeps its keys to itself.
+fn own_keys(prefix: &str, name: &str, config: &Properties) -> Properties {
+    let start = format!("{prefix}.{name}.");
+    config.iter().filter_map(|(key, text)| Some((key.strip_prefix(&start)?.to_owned(), text.clone()))).collect()
+}
+
+fn step(name: &str, predicate_names: &[String], config: &Properties) -> Result<Step, ConfigErrors> {
+    let prefix = format!("transforms.{name}");
+    let mut own = own_keys("transforms", name, config);
+    let class = take_class(&prefix, &mut own)?;
+    let condition = condition(&prefix, &mut own, predicate_names, config)?;
+    let Some((factory, target)) = find_transform(&class) else {
+        let known: Vec<_> = transforms().iter().map(|factory| factory.java_class).collect();
+        let message = format!(
+            "Failed to find any class that implements Transform and which name matches {class}, available transforms are: {}",
+            known.join(", ")
+        );
+        return Err(ConfigError::new(format!("{prefix}.class"), message).into());
+    };
+    if factory.targets && target.is_none() {
+        let message = format!("Config {prefix}.class is \"{class}\", expected {class}$Key or {class}$Value");
+        return Err(ConfigError::new(format!("{prefix}.class"), message).into());
+    }
+    check_keys(&prefix, factory.keys, &own)?;
+    let transform = (factory.build)(&TransformConfig { properties: own, target });
+    let transform = transform.map_err(|errors| prefixed(&prefix, errors))?;
+    Ok(Step { class: factory.java_class, transform, condition })
+}
+
+fn predicate(name: &str, config: &Properties) -> Result<Box<dyn Predicate>, ConfigErrors> {
+    let prefix = format!("predicates.{name}");
+    let mut own = own_keys("predicates", name, config);
+    let class = take_class(&prefix, &mut own)?;
+    let Some(factory) = find_predicate(&class) else {
+        let known: Vec<_> = predicates().iter().map(|factory| factory.java_class).collect();
+        let message = format!("there is no predicate called {class}; there are {}", known.join(", "));
+        return Err(ConfigError::new(format!("{prefix}.class"), message).into());
+    };
+    check_keys(&prefix, factory.keys, &own)?;
+    (factory.build)(&own).map_err(|errors| prefixed(&prefix, errors))
+}
+
+fn condition(
+    prefix: &str,
+    own: &mut Properties,
+    predicate_names: &[String],
+    config: &Properties,
+) -> Result<Option<Condition>, ConfigErrors> {
+    let negate = own.remove(NEGATE).map(|text| text.trim().to_ascii_lowercase());
+    let negate = match negate.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(text) => {
+            let message = format!("Config {prefix}.{NEGATE} is \"{text}\", expected true or false");
+            return Err(ConfigError::new(format!("{prefix}.{NEGATE}"), message).into());
+        }
+    };
+    let key = format!("{prefix}.{PREDICATE}");
+    let Some(name) = own.remove(PREDICATE).map(|name| name.trim().to_owned()) else {
+        if negate {
+            let message = format!("Config {prefix}.{NEGATE} is \"true\", but {key} names no predicate");
+            return Err(ConfigError::new(key, message).into());
+        }
+        return Ok(None);
+    };
+    if !predicate_names.contains(&name) {
+        let message = format!("Config {key} is \"{name}\", expected one of those in `predicates`");
+        return Err(ConfigError::new(key, message).into());
+    }
+    Ok(Some(Condition { predicate: predicate(&name, config)?, negate }))
+}
+
+/// The class that a step names; its keys stay without it.
+fn take_class(prefix: &str, own: &mut Properties) -> Result<String, ConfigErrors> {
+    let named: Vec<String> = CLASS.iter().filter_map(|key| own.remove(*key)).collect();
+    match named.first().map(|class| class.trim()) {
+        Some(class) if !class.is_empty() => Ok(class.to_owned()),
+        _ => {
+            let key = format!("{prefix}.class");
+            let message = format!("Request config key: {key}");
+            Err(ConfigError::new(key, message).into())
+        }
+    }
+}
+
+/// Checks the step's own keys; a key that it does not know is most likely misspelt, and would be left out in silence.
+fn check_keys(prefix: &str, keys: &[ConfigKey], own: &Properties) -> Result<(), ConfigErrors> {
+    let mut errors = check_all(keys, own).err().map(|errors| prefixed(prefix, errors).0).unwrap_or_default();
+    let known = || keys.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
+    for name in own.keys().filter(|name| !known().any(|known| known == name.as_str())) {
+        let hint = nearest(name, known()).map(|near| format!("; did you mean {prefix}.{near}?")).unwrap_or_default();
+        let message = format!("Config {prefix}.{name} is not known here{hint}");
+        errors.push(ConfigError::new(format!("{prefix}.{name}"), message));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
+}
+
+/// Errors of a step's own keys under their full names.
+fn prefixed(prefix: &str, errors: ConfigErrors) -> ConfigErrors {
+    let full = |error: ConfigError| {
+        let message = error.message.replacen(&error.key, &format!("{prefix}.{}", error.key), 1);
+        ConfigError::new(format!("{prefix}.{}", error.key), message)
+    };
+    ConfigErrors(errors.0.into_iter().map(full).collect())
+}
+
+#[cfg(test)]
+mod tests;

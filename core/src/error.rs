@@ -60,6 +60,8 @@ pub struct ConnectError {
     stage: Stage,
     retry: Retry,
     what: String,
+    /// The class that was at work, in the Java runtime's words.
+    class: Option<&'static str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -69,7 +71,7 @@ pub type Result<T, E = ConnectError> = std::result::Result<T, E>;
 impl ConnectError {
     /// An error that names what failed, where, and what to do next.
     pub fn new(stage: Stage, retry: Retry, what: impl Into<String>) -> Self {
-        Self { stage, retry, what: what.into(), source: None }
+        Self { stage, retry, what: what.into(), class: None, source: None }
     }
 
     /// The same with the error that caused it.
@@ -77,6 +79,18 @@ impl ConnectError {
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same with the Java class of the converter, transform or task that was at work; the first one named stays.
+    #[must_use]
+    pub fn in_class(mut self, class: &'static str) -> Self {
+        self.class.get_or_insert(class);
+        self
+    }
+
+    /// A record that is bad: the same call gives the same error.
+    pub fn bad_record(stage: Stage, what: impl Into<String>) -> Self {
+        Self::new(stage, Retry::BadRecord, what)
     }
 
     /// A fatal error of a task's life: bad configuration, missing permission.
@@ -93,6 +107,12 @@ impl ConnectError {
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// The Java class that was at work, if one was named.
+    #[must_use]
+    pub fn class(&self) -> Option<&'static str> {
+        self.class
     }
 
     /// Whether to try again.

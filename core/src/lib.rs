@@ -10,6 +10,8 @@ pub mod limits;
 
 pub mod config;
 
+pub mod java_text;
+pub mod json;
 pub mod position;
 pub mod record;
 pub mod schema;
@@ -22,7 +24,9 @@ pub mod registry;
 
 pub mod chain;
 pub mod converter;
+pub mod predicate;
 pub mod tolerance;
+pub mod transform;
 
 pub mod inflight;
 

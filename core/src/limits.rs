@@ -16,11 +16,14 @@ pub const SHARD_TASKS_MAX: usize = 4096;
 pub const BATCH_RECORDS_MAX: usize = 65_536;
 /// Bytes of one block that a file source reads at once.
 pub const FILE_BLOCK_BYTES: usize = 256 * 1024;
+/// Objects and arrays inside each other that JSON text may have.
+pub const JSON_DEPTH_MAX: usize = 128;
 /// Buffers in one gathered write.
 pub const WRITE_VECTORS_MAX: usize = 1024;
 /// Bodies from this size on are sent by gathered write, smaller ones are copied into the frame.
 pub const GATHER_BODY_BYTES_MIN: usize = 8 * 1024;
 
+const _: () = assert!(JSON_DEPTH_MAX.is_multiple_of(64));
 const _: () = assert!(MESSAGE_BODY_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(GATHER_BODY_BYTES_MIN < MESSAGE_BODY_BYTES_MAX);
 const _: () = assert!(FILE_BLOCK_BYTES < MESSAGE_BODY_BYTES_MAX);

@@ -6,6 +6,8 @@ use crate::connector::{DynSinkTask, DynSourceTask};
 use crate::context::TaskContext;
 use crate::converter::Converter;
 use crate::error::Result;
+use crate::predicate::Predicate;
+use crate::transform::{Target, Transform, TransformConfig};
 
 /// Which way a connector moves records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +71,42 @@ pub struct ConverterFactory {
 
 inventory::collect!(ConverterFactory);
 
+/// One transform that a configuration can name.
+pub struct TransformFactory {
+    /// Our name, e.g. `mask-field`.
+    pub name: &'static str,
+    /// The Java class it answers to, without `$Key` and `$Value`.
+    pub java_class: &'static str,
+    /// Further Java classes that it answers to: those of Kafka Connect.
+    pub aliases: &'static [&'static str],
+    /// Whether its class must end with `$Key` or `$Value`.
+    pub targets: bool,
+    /// One sentence for the user: what it does.
+    pub doc: &'static str,
+    /// Its own keys.
+    pub keys: &'static [ConfigKey],
+    /// Builds it. The keys were checked against their definitions.
+    pub build: fn(&TransformConfig) -> Result<Box<dyn Transform>, ConfigErrors>,
+}
+
+inventory::collect!(TransformFactory);
+
+/// One predicate that a configuration can name.
+pub struct PredicateFactory {
+    /// Our name, e.g. `has-header-key`.
+    pub name: &'static str,
+    /// The Java class it answers to.
+    pub java_class: &'static str,
+    /// One sentence for the user: when it holds.
+    pub doc: &'static str,
+    /// Its own keys.
+    pub keys: &'static [ConfigKey],
+    /// Builds it from its own keys, which were checked against their definitions.
+    pub build: fn(&Properties) -> Result<Box<dyn Predicate>, ConfigErrors>,
+}
+
+inventory::collect!(PredicateFactory);
+
 /// All connectors of this binary, sorted by Java class.
 #[must_use]
 pub fn connectors() -> Vec<&'static ConnectorFactory> {
@@ -81,6 +119,22 @@ pub fn connectors() -> Vec<&'static ConnectorFactory> {
 #[must_use]
 pub fn converters() -> Vec<&'static ConverterFactory> {
     let mut all: Vec<_> = inventory::iter::<ConverterFactory>.into_iter().collect();
+    all.sort_by_key(|factory| factory.java_class);
+    all
+}
+
+/// All transforms of this binary, sorted by Java class.
+#[must_use]
+pub fn transforms() -> Vec<&'static TransformFactory> {
+    let mut all: Vec<_> = inventory::iter::<TransformFactory>.into_iter().collect();
+    all.sort_by_key(|factory| factory.java_class);
+    all
+}
+
+/// All predicates of this binary, sorted by Java class.
+#[must_use]
+pub fn predicates() -> Vec<&'static PredicateFactory> {
+    let mut all: Vec<_> = inventory::iter::<PredicateFactory>.into_iter().collect();
     all.sort_by_key(|factory| factory.java_class);
     all
 }
@@ -112,12 +166,41 @@ pub fn find_converter(asked: &str) -> Option<&'static ConverterFactory> {
         .find(|factory| answers_to(asked, factory.name, factory.java_class, "Converter"))
 }
 
+/// Finds a transform by our name, a Java class or its simple name, and the half of the record that `$Key` or `$Value`
+/// at its end names.
+#[must_use]
+pub fn find_transform(asked: &str) -> Option<(&'static TransformFactory, Option<Target>)> {
+    let (class, target) = match asked.rsplit_once('$') {
+        Some((class, "Key")) => (class, Some(Target::Key)),
+        Some((class, "Value")) => (class, Some(Target::Value)),
+        Some(_) => return None,
+        None => (asked, None),
+    };
+    let factory = inventory::iter::<TransformFactory>.into_iter().find(|factory| {
+        let mut classes = std::iter::once(factory.java_class).chain(factory.aliases.iter().copied());
+        classes.any(|java_class| answers_to(class, factory.name, java_class, ""))
+    })?;
+    (factory.targets || target.is_none()).then_some((factory, target))
+}
+
+/// Finds a predicate by our name, Java class or simple class name.
+#[must_use]
+pub fn find_predicate(asked: &str) -> Option<&'static PredicateFactory> {
+    inventory::iter::<PredicateFactory>
+        .into_iter()
+        .find(|factory| answers_to(asked, factory.name, factory.java_class, ""))
+}
+
 /// Names that two entries claim; a start-up error when not empty.
 #[must_use]
 pub fn duplicate_names() -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     names.extend(inventory::iter::<ConnectorFactory>.into_iter().flat_map(|f| [f.name, f.java_class]));
     names.extend(inventory::iter::<ConverterFactory>.into_iter().flat_map(|f| [f.name, f.java_class]));
+    for factory in inventory::iter::<TransformFactory> {
+        names.extend([factory.name, factory.java_class].into_iter().chain(factory.aliases.iter().copied()));
+    }
+    names.extend(inventory::iter::<PredicateFactory>.into_iter().flat_map(|f| [f.name, f.java_class]));
     names.sort_unstable();
     let twice = names.windows(2).filter_map(|pair| match pair {
         [a, b] if a == b => Some((*a).to_owned()),

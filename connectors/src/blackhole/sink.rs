@@ -83,7 +83,7 @@ mod tests {
         let host = TestHost::new();
         let context = context(&host, &[("put.delay.ms", "10")], vec![]);
         let mut sink = BlackholeSink::new(&BlackholeConfig::parse(&context.config).unwrap(), &context);
-        let batch = [Value::Bytes(Bytes::from_static(b"abc")), Value::Null, Value::Integer(7)]
+        let batch = [Value::Bytes(Bytes::from_static(b"abc")), Value::Null, Value::Int64(7)]
             .map(|value| ConnectRecord { value, ..ConnectRecord::default() });
         assert!(poll_for(100, sink.put(&batch)).is_none(), "it takes its time");
         assert_eq!((sink.records(), sink.bytes()), (0, 0));

@@ -105,7 +105,7 @@ impl Follower {
             (None, StartAt::End) => Entry::End,
         };
         let schema_name = Arc::from(format!("{name}_line"));
-        let schema = Schema { field_type: FieldType::String, name: Some(schema_name), optional: false };
+        let schema = Schema { name: Some(schema_name), ..Schema::required(FieldType::String) };
         let mut extensions = Extensions::Empty;
         if let Some(topic) = &config.topic {
             extensions.set("topic", topic.as_ref());

@@ -49,9 +49,9 @@ fn values_are_written_byte_for_byte_or_by_their_text() {
         Value::String(Text::from("äöü 文件")),
         Value::Bytes(Bytes::from_static(b"\x00\xff\r")),
         Value::String(Text::from("")),
-        Value::Integer(-5),
+        Value::Int64(-5),
         Value::Boolean(true),
-        Value::Float(1e30),
+        Value::Float64(1e30),
         Value::Null,
     ];
     run(sink.put(&batch.map(record))).unwrap();
@@ -63,7 +63,7 @@ fn values_are_written_byte_for_byte_or_by_their_text() {
 fn a_missing_value_is_skipped_or_refused_as_configured() {
     let (dir, host) = (TempDir::new(), TestHost::new());
     let path = dir.path("out");
-    let batch = [record(Value::Integer(1)), record(Value::Null)];
+    let batch = [record(Value::Int32(1)), record(Value::Null)];
     let mut skipping = sink(&host, &path, &[("null.value", "skip")]);
     run(skipping.put(&batch)).unwrap();
     run(skipping.put(&batch[1..])).unwrap();

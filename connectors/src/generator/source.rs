@@ -55,7 +55,7 @@ impl GeneratorSource {
             Some(Scalar::Integer(number)) => u64::try_from(*number).map_err(|_| bad_position(number))?,
             Some(other) => return Err(bad_position(&format!("{other:?}"))),
         };
-        let schema = Schema { optional: false, ..Schema::optional(FieldType::String) };
+        let schema = Schema::required(FieldType::String);
         Ok(Self {
             host: context.host.clone(),
             partition: Arc::new(partition),

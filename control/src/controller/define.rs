@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rmqc_core::chain::Chain;
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector::{
     CONNECTOR_CLASS, KEY_CONVERTER, MAX_TASKS, ORDERING, TOPIC_NAME, TOPIC_NAMES, VALUE_CONVERTER, sink_topics,
@@ -105,6 +106,7 @@ fn faults(
             errors.push(ConfigError::new(key.name, message));
         }
     }
+    errors.extend(Chain::from_config(properties).err().map(|errors| errors.0).unwrap_or_default());
     errors.extend(unsupported(properties));
     if errors.is_empty() {
         errors.extend((factory.validate)(properties).err().map(|errors| errors.0).unwrap_or_default());
@@ -130,12 +132,6 @@ fn as_java(error: ConfigError, properties: &Properties) -> ConfigError {
 fn unsupported(properties: &Properties) -> Vec<ConfigError> {
     let text = |name: &str| properties.get(name).map(|text| text.trim()).unwrap_or_default();
     let mut errors = Vec::new();
-    for name in text("transforms").split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let key = format!("transforms.{name}.class");
-        let class = text(&key).to_owned();
-        let message = format!("Failed to find any class that implements Transform and which name matches {class}");
-        errors.push(ConfigError::new(key, message));
-    }
     if text("connector.direct.enable").eq_ignore_ascii_case("true") {
         let message = "Config connector.direct.enable is \"true\", but this worker has no direct tasks";
         errors.push(ConfigError::new("connector.direct.enable", message));

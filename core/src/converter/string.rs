@@ -8,6 +8,7 @@ use super::{Converter, SchemaAndValue};
 use crate::config::Properties;
 use crate::config::key::{ConfigError, ConfigErrors};
 use crate::error::Result;
+use crate::java_text;
 use crate::registry::ConverterFactory;
 use crate::schema::{FieldType, Schema};
 use crate::value::{Text, Value};
@@ -22,9 +23,7 @@ impl Converter for StringConverter {
             Value::Null => None,
             Value::String(text) => Some(text.as_bytes().clone()),
             Value::Bytes(bytes) => Some(bytes.clone()),
-            Value::Boolean(value) => Some(Bytes::from(value.to_string())),
-            Value::Integer(value) => Some(Bytes::from(value.to_string())),
-            Value::Float(value) => Some(Bytes::from(java_double_text(*value))),
+            other => Some(Bytes::from(java_text::value(other).into_owned())),
         })
     }
 
@@ -32,22 +31,6 @@ impl Converter for StringConverter {
         let value = bytes.map_or(Value::Null, |bytes| Value::String(Text::from_bytes(bytes)));
         Ok(SchemaAndValue { schema: Some(self.schema.clone()), value })
     }
-}
-
-/// The text that Java's `Double.toString` gives for numbers of everyday size.
-fn java_double_text(value: f64) -> String {
-    if value.is_infinite() {
-        return if value > 0.0 { "Infinity".to_owned() } else { "-Infinity".to_owned() };
-    }
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-3..1e7).contains(&magnitude) {
-        let text = format!("{value:E}");
-        return match text.split_once('E') {
-            Some((mantissa, exponent)) if !mantissa.contains('.') => format!("{mantissa}.0E{exponent}"),
-            _ => text,
-        };
-    }
-    format!("{value:?}")
 }
 
 fn build(config: &Properties) -> Result<Box<dyn Converter>, ConfigErrors> {
@@ -81,22 +64,6 @@ mod tests {
         let encoded = converter.encode("t", None, &decoded.value).unwrap().unwrap();
         assert_eq!(encoded.as_ptr(), bytes.as_ptr());
         assert_eq!(converter.encode("t", None, &Value::Null).unwrap(), None);
-    }
-
-    #[test]
-    fn numbers_read_as_in_java() {
-        let cases = [
-            (1.5, "1.5"),
-            (2.0, "2.0"),
-            (1e30, "1.0E30"),
-            (1.25e-5, "1.25E-5"),
-            (-0.0, "-0.0"),
-            (1e7, "1.0E7"),
-            (f64::NAN, "NaN"),
-        ];
-        for (number, text) in cases {
-            assert_eq!(java_double_text(number), text);
-        }
     }
 
     #[test]

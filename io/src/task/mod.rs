@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt as _;
+use rmqc_core::chain::Chain;
 use rmqc_core::command::{ShardEvent, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector as keys;
@@ -130,6 +131,11 @@ fn converter(key: &ConfigKey, config: &Properties, is_key: bool) -> Result<Box<d
     let mut own: Properties = own.collect();
     own.insert("isKey".to_owned(), is_key.to_string());
     (factory.build)(&own).map_err(|errors| ConnectError::fatal(Stage::Lifecycle, errors.to_string()))
+}
+
+/// Builds the transforms that the configuration names.
+fn chain(config: &Properties) -> Result<Chain> {
+    Chain::from_config(config).map_err(|errors| ConnectError::fatal(Stage::Lifecycle, errors.to_string()))
 }
 
 /// Waits after a failed call as its error says; gives the error back when the task must end. Ends early when the task

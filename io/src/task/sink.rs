@@ -19,10 +19,11 @@ use rmqc_core::converter::Converter;
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::position::{Position, RecordOffset};
 use rmqc_core::record::{ConnectRecord, Extensions};
+use rmqc_core::transform::Outcome;
 
 use super::{
-    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, converter, size, stand_still, task_client,
-    task_context, tell_running, tell_state, wait_to_retry,
+    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, chain, commit_interval, converter, size, stand_still,
+    task_client, task_context, tell_running, tell_state, wait_to_retry,
 };
 use crate::consumer::offset::StartFrom;
 use crate::consumer::pull::{OutOfRange, Pulled};
@@ -120,7 +121,7 @@ fn flow<D: Driver>(
         client: client.clone(),
         consumer: Consumer::new(client.clone(), consumer_settings(spec)?, shard.memory.share()),
         stages: Stages {
-            chain: Chain::default(),
+            chain: chain(config)?,
             key_converter: converter(&keys::KEY_CONVERTER, config, true)?,
             value_converter: converter(&keys::VALUE_CONVERTER, config, false)?,
         },
@@ -277,9 +278,9 @@ impl<D: Driver> Flow<D> {
                 let mut record = self.record(&topic, message)?;
                 let offset = RecordOffset::Counter { field: "queueOffset", value: offset };
                 record.position = Some(Position { partition: partition.clone(), offset });
-                match self.apply_chain(record)? {
-                    Some(record) => batch.records.push(record),
-                    None => batch.filtered = batch.filtered.saturating_add(1),
+                match self.stages.chain.apply(&mut record)? {
+                    Outcome::Keep => batch.records.push(record),
+                    Outcome::Drop => batch.filtered = batch.filtered.saturating_add(1),
                 }
             }
             let Pulled { next_offset, bytes, moved, .. } = pulled;
@@ -287,10 +288,6 @@ impl<D: Driver> Flow<D> {
             D::yield_if_needed().await;
         }
         Ok(batch)
-    }
-
-    fn apply_chain(&self, record: ConnectRecord) -> Result<Option<ConnectRecord>> {
-        if self.stages.chain.is_empty() { Ok(Some(record)) } else { self.stages.chain.apply(record) }
     }
 
     /// A message as a record: key from `KEYS`, value from the body, time from `connect.timestamp` or the born time.

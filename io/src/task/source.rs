@@ -17,10 +17,11 @@ use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::inflight::InFlight;
 use rmqc_core::position::{Position, StoredPosition};
 use rmqc_core::record::{ConnectRecord, RecordBatch};
+use rmqc_core::transform::Outcome;
 
 use super::{
-    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, converter, size, stand_still, task_client,
-    task_context, tell_running, tell_state, topic_of, unique_ids, wait_to_retry,
+    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, chain, commit_interval, converter, size, stand_still,
+    task_client, task_context, tell_running, tell_state, topic_of, unique_ids, wait_to_retry,
 };
 use crate::driver::Driver;
 use crate::local::{First, first};
@@ -88,7 +89,7 @@ pub(super) async fn run<D: Driver>(
     let config = &spec.config;
     let stages = (|| {
         Ok(Stages {
-            chain: Chain::default(),
+            chain: chain(config)?,
             key_converter: converter(&keys::KEY_CONVERTER, config, true)?,
             value_converter: converter(&keys::VALUE_CONVERTER, config, false)?,
             properties: PropertiesWriter::new(unique_ids(number)),
@@ -389,14 +390,10 @@ impl<D: Driver> Flow<D> {
         };
         let sequence = self.inflight.push(position);
         if !stages.chain.is_empty() {
-            match stages.chain.apply(record)? {
-                Some(transformed) => record = transformed,
-                None => {
-                    self.inflight.confirm(sequence..sequence.saturating_add(1));
-                    self.control
-                        .count(|counters| counters.records_filtered = counters.records_filtered.saturating_add(1));
-                    return Ok(());
-                }
+            if stages.chain.apply(&mut record)? == Outcome::Drop {
+                self.inflight.confirm(sequence..sequence.saturating_add(1));
+                self.control.count(|counters| counters.records_filtered = counters.records_filtered.saturating_add(1));
+                return Ok(());
             }
         }
         let topic_name = record.topic.as_deref().unwrap_or(&stages.default_topic);

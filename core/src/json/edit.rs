@@ -1,0 +1,96 @@
+//! Changing an object's text without taking it apart: what stays is copied as it stands, in one piece where it can be.
+
+use bytes::Bytes;
+
+use super::{Json, Member, write_string};
+
+/// What becomes of a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// It stays as it is.
+    Keep,
+    /// It goes.
+    Drop,
+    /// It stays under this name.
+    Rename(String),
+    /// It stays with this JSON text as its value.
+    Replace(Vec<u8>),
+}
+
+/// Builds an object's text from an old one's members and new ones. One allocation, if the first guess of its size holds.
+pub struct Editor {
+    out: Vec<u8>,
+}
+
+impl Editor {
+    /// An empty object with room for so many bytes of text.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut out = Vec::with_capacity(bytes.saturating_add(2));
+        out.push(b'{');
+        Self { out }
+    }
+
+    /// The whole old object, ready for more members: one copy.
+    #[must_use]
+    pub fn of(json: &Json, more_bytes: usize) -> Self {
+        let text = json.text();
+        let mut out = Vec::with_capacity(text.len().saturating_add(more_bytes));
+        out.extend_from_slice(text.strip_suffix(b"}").unwrap_or(text));
+        Self { out }
+    }
+
+    fn separate(&mut self) {
+        let last = self.out.iter().rfind(|byte| !byte.is_ascii_whitespace());
+        if !matches!(last, Some(b'{')) {
+            self.out.push(b',');
+        }
+    }
+
+    /// Adds a member as it stood.
+    pub fn keep(&mut self, member: &Member<'_>) {
+        self.put_raw(member.raw_name, member.raw_value);
+    }
+
+    /// Adds a member of this raw name (escapes as they are) and JSON text.
+    pub fn put_raw(&mut self, raw_name: &[u8], raw_value: &[u8]) {
+        self.separate();
+        self.out.push(b'"');
+        self.out.extend_from_slice(raw_name);
+        self.out.extend_from_slice(b"\":");
+        self.out.extend_from_slice(raw_value);
+    }
+
+    /// Adds a member of this name and JSON text.
+    pub fn put(&mut self, name: &str, raw_value: &[u8]) {
+        self.separate();
+        write_string(&mut self.out, name);
+        self.out.push(b':');
+        self.out.extend_from_slice(raw_value);
+    }
+
+    /// The object.
+    #[must_use]
+    pub fn finish(mut self) -> Json {
+        self.out.push(b'}');
+        Json(Bytes::from(self.out))
+    }
+}
+
+impl Json {
+    /// The object with each member changed as `change` says. The caller sees to it that no two members end up with one
+    /// name.
+    #[must_use]
+    pub fn edited(&self, change: impl Fn(&Member<'_>) -> MemberChange) -> Self {
+        let mut editor = Editor::with_capacity(self.text().len());
+        for member in self.members() {
+            match change(&member) {
+                MemberChange::Keep => editor.keep(&member),
+                MemberChange::Drop => {}
+                MemberChange::Rename(name) => editor.put(&name, member.raw_value),
+                MemberChange::Replace(value) => editor.put_raw(member.raw_name, &value),
+            }
+        }
+        editor.finish()
+    }
+}

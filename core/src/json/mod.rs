@@ -1,0 +1,182 @@
+//! JSON text as a value that nobody has taken apart: checked once, then looked at in place.
+//!
+//! Of members of one name the last one counts, as in Java. Nothing here allocates but what says so.
+
+mod edit;
+mod parse;
+mod scan;
+mod write;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use edit::{Editor, MemberChange};
+pub use parse::{number, unescape};
+pub use scan::Malformed;
+pub use write::{write_string, write_value};
+
+use crate::value::{Text, Value};
+
+/// The text of a JSON object or array: well formed, UTF-8, without blanks around it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json(Bytes);
+
+/// One member of an object, in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// The name between its quotes, escapes as they are.
+    pub raw_name: &'a [u8],
+    /// The value's text.
+    pub raw_value: &'a [u8],
+}
+
+impl<'a> Member<'a> {
+    /// The name; allocates only if it holds an escape.
+    #[must_use]
+    pub fn name(&self) -> Cow<'a, str> {
+        unescape(self.raw_name)
+    }
+
+    /// Whether it has this name.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        self.raw_name == name.as_bytes() || self.raw_name.contains(&b'\\') && self.name() == name
+    }
+}
+
+/// A value of JSON text: objects and arrays stay text, what lies flat becomes what it is.
+///
+/// # Errors
+/// Where and why the text is not JSON, or not such JSON as is taken: nested deeper than
+/// [`crate::limits::JSON_DEPTH_MAX`], a number beyond a double's range, half a surrogate pair.
+pub fn decode(text: &Bytes) -> Result<Value, Malformed> {
+    if let Err(error) = std::str::from_utf8(text) {
+        return Err(Malformed { position: error.valid_up_to(), reason: "not UTF-8" });
+    }
+    let start = scan::skip_blanks(text, 0);
+    let end = scan::value_end::<true>(text, start)?;
+    let rest = scan::skip_blanks(text, end);
+    if rest < text.len() {
+        return Err(Malformed { position: rest, reason: "something stands behind the value" });
+    }
+    Ok(value_in_place(&text.slice(start..end)))
+}
+
+/// The value of a text that was checked: an object or array stays text.
+fn value_in_place(text: &Bytes) -> Value {
+    match text.first() {
+        Some(b'{' | b'[') => Value::Json(Json(text.clone())),
+        _ => parse::parse(text),
+    }
+}
+
+impl Json {
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// Whether it is an object; else it is an array.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.0.first() == Some(&b'{')
+    }
+
+    /// The members of an object, in order, each as often as it stands there; of an array nothing.
+    #[must_use]
+    pub fn members(&self) -> Members<'_> {
+        members_of(&self.0)
+    }
+
+    /// The text of the value of a member.
+    #[must_use]
+    pub fn raw_member(&self, name: &str) -> Option<&[u8]> {
+        raw_member(&self.0, name)
+    }
+
+    /// The value of a member, without a copy: objects and arrays stay text.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<Value> {
+        self.raw_member(name).map(|raw| self.value_of(raw))
+    }
+
+    /// The value of a part of this text, without a copy.
+    #[must_use]
+    pub fn value_of(&self, raw: &[u8]) -> Value {
+        value_in_place(&self.0.slice_ref(raw))
+    }
+
+    /// All of it taken apart, in maps, lists and values.
+    #[must_use]
+    pub fn parse(&self) -> Value {
+        parse::parse(&self.0)
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+/// The text of a member's value in the text of an object that was checked.
+#[must_use]
+pub fn raw_member<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    members_of(object).filter(|member| member.is_named(name)).last().map(|member| member.raw_value)
+}
+
+/// The members of an object's text that was checked.
+#[must_use]
+pub fn members_of(object: &[u8]) -> Members<'_> {
+    let at = if object.first() == Some(&b'{') { 1 } else { object.len() };
+    Members { text: object, at }
+}
+
+/// Members of an object, in order.
+#[derive(Clone, Debug)]
+pub struct Members<'a> {
+    text: &'a [u8],
+    /// Behind the opening brace or the last member.
+    at: usize,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Member<'a>;
+
+    fn next(&mut self) -> Option<Member<'a>> {
+        let mut start = scan::skip_blanks(self.text, self.at);
+        if self.text.get(start) == Some(&b',') {
+            start = scan::skip_blanks(self.text, start.saturating_add(1));
+        }
+        if self.text.get(start) != Some(&b'"') {
+            return None;
+        }
+        let name_end = scan::string_end::<false>(self.text, start.saturating_add(1)).ok()?;
+        let raw_name = self.text.get(start.saturating_add(1)..name_end.saturating_sub(1))?;
+        let colon = scan::skip_blanks(self.text, name_end);
+        let value = scan::skip_blanks(self.text, colon.saturating_add(1));
+        let end = scan::value_end::<false>(self.text, value).ok()?;
+        self.at = end;
+        Some(Member { raw_name, raw_value: self.text.get(value..end)? })
+    }
+}
+
+/// The text of a string's raw JSON (quotes included), without a copy where it holds no escape.
+#[must_use]
+pub fn text_of(raw: &[u8]) -> Option<Cow<'_, str>> {
+    raw.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).map(unescape)
+}
+
+/// The text between a string's quotes as a value, without a copy where it holds no escape.
+fn text_value(whole: &Bytes, inner: &[u8]) -> Text {
+    match unescape(inner) {
+        Cow::Borrowed(_) => Text::from_bytes(whole.slice_ref(inner)),
+        Cow::Owned(text) => Text::from(text),
+    }
+}
+
+#[cfg(test)]
+mod tests;
