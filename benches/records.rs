@@ -97,7 +97,13 @@ fn file_source(criterion: &mut Criterion) {
                 let config = Arc::new(Properties::from([("filename".to_owned(), "/memory".to_owned())]));
                 let host = Rc::new(Memory(content.clone()));
                 let parsed = FileSourceConfig::parse(&config).unwrap();
-                let context = TaskContext { task: TaskId::new("bench", 0), config, positions: Arc::default(), host };
+                let context = TaskContext {
+                    task: TaskId::new("bench", 0),
+                    config,
+                    positions: Arc::default(),
+                    host,
+                    errant: Rc::default(),
+                };
                 let mut source = FileSource::new(parsed, &context).unwrap();
                 at_once(source.start()).unwrap();
                 (source, RecordBatch::new(8_192, 4 << 20))

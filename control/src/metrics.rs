@@ -22,6 +22,8 @@ const TASK_COUNTERS: &[TaskMetric] = &[
     ("rmqc_task_records_in_total", "Records polled from the source or pulled from the broker.", |c| c.records_in),
     ("rmqc_task_records_out_total", "Records confirmed by the broker or accepted by the sink.", |c| c.records_out),
     ("rmqc_task_records_filtered_total", "Records dropped on purpose by the chain.", |c| c.records_filtered),
+    ("rmqc_task_records_skipped_total", "Bad records given up without a dead letter.", |c| c.records_skipped),
+    ("rmqc_task_dead_letters_total", "Bad records given up, their dead letters stored.", |c| c.dead_letters),
     ("rmqc_task_in_bytes_total", "Payload bytes in.", |c| c.bytes_in),
     ("rmqc_task_out_bytes_total", "Payload bytes out.", |c| c.bytes_out),
     ("rmqc_task_copied_bytes_total", "Payload bytes copied in user space.", |c| c.bytes_copied),

@@ -132,6 +132,8 @@ struct Entry {
     cause: Option<String>,
     /// Starting, Stopping: when to lose patience. Restarting: when to start.
     due: Option<MonotonicTime>,
+    /// Why it asked to be paused; shown until it is resumed.
+    held_for: Option<String>,
     /// A stop that was ordered because of this failure.
     stopped_for: Option<String>,
     restarts: VecDeque<MonotonicTime>,
@@ -149,6 +151,7 @@ impl Entry {
             asked_pause: false,
             cause: None,
             due: None,
+            held_for: None,
             stopped_for: None,
             restarts: VecDeque::new(),
             changed_ms: now.unix_ms,
@@ -210,6 +213,7 @@ impl TaskTable {
         }
         for (task, entry) in self.entries.iter_mut().filter(|(task, _)| *task.connector == *connector) {
             entry.desired = wanted.remove(task);
+            entry.held_for = None;
             entry.restarts.clear();
             if matches!(entry.state, TaskState::Failed | TaskState::Restarting) {
                 entry.go(TaskState::Unassigned, now);
@@ -228,11 +232,25 @@ impl TaskTable {
             if let Some(desired) = &mut entry.desired {
                 desired.paused = paused;
             }
+            if !paused {
+                entry.held_for = None;
+            }
             if !paused && matches!(entry.state, TaskState::Failed | TaskState::Restarting) {
                 entry.restarts.clear();
                 entry.go(TaskState::Unassigned, now);
             }
         }
+    }
+
+    /// A task asks for its connector to be paused, for this cause. Gives whether anybody should listen.
+    pub fn hold(&mut self, task: &TaskId, generation: Generation, cause: String) -> bool {
+        if !self.is_current(task, generation) {
+            return false;
+        }
+        if let Some(entry) = self.entries.get_mut(task) {
+            entry.held_for = Some(cause);
+        }
+        true
     }
 
     /// From now on nothing is wanted any more: all tasks drain and end.
@@ -287,7 +305,7 @@ impl TaskTable {
             }
             Heard::Paused if matches!(entry.state, TaskState::Starting | TaskState::Running) => {
                 entry.go(TaskState::Paused, now);
-                (entry.due, entry.cause) = (None, None);
+                (entry.due, entry.cause) = (None, entry.held_for.clone());
             }
             // A stop is under way, or nothing changed.
             Heard::Running | Heard::Paused => {}

@@ -71,6 +71,9 @@ pub enum ShardEvent {
     },
     /// Store these positions durably, then send `PositionsStored`. At most one per task is under way.
     Positions(TaskId, Generation, Vec<StoredPosition>),
+    /// Pause the connector of this task, for this cause: too many of its records are bad. The task stands still until
+    /// it is told to pause. If lost, it stands until someone pauses or stops it.
+    PauseWanted(TaskId, Generation, String),
     /// A task met something that someone should know, and went on: e.g. an offset out of range.
     TaskWarning(TaskId, Generation, String),
     /// The answer to `Report`.

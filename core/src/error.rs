@@ -88,6 +88,13 @@ impl ConnectError {
         self
     }
 
+    /// The same, with the place of the record in front of what failed.
+    #[must_use]
+    pub fn at_place(mut self, place: impl fmt::Display) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
+    }
+
     /// A record that is bad: the same call gives the same error.
     pub fn bad_record(stage: Stage, what: impl Into<String>) -> Self {
         Self::new(stage, Retry::BadRecord, what)

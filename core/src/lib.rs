@@ -24,6 +24,7 @@ pub mod registry;
 
 pub mod chain;
 pub mod converter;
+pub mod dlq;
 pub mod predicate;
 pub mod tolerance;
 pub mod transform;

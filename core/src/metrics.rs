@@ -13,6 +13,10 @@ pub struct TaskCounters {
     pub records_out: u64,
     /// Records dropped on purpose by the chain.
     pub records_filtered: u64,
+    /// Bad records that were given up without a dead letter.
+    pub records_skipped: u64,
+    /// Bad records that were given up and whose dead letters are stored.
+    pub dead_letters: u64,
     /// Payload bytes in.
     pub bytes_in: u64,
     /// Payload bytes out.

@@ -19,6 +19,7 @@ pub fn context(config: Properties) -> TaskContext {
         config: Arc::new(config),
         positions: Arc::default(),
         host: Rc::new(Nowhere),
+        errant: Rc::default(),
     }
 }
 

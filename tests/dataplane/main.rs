@@ -9,6 +9,7 @@
 )]
 
 mod bounds;
+mod errors;
 mod failures;
 mod flow;
 mod groups;

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 use rmqc_core::config::Properties;
 use rmqc_core::connector::SinkTask;
-use rmqc_core::context::TaskContext;
+use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::converter::Converter;
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::host::{Host, HostFile};
@@ -68,6 +68,7 @@ pub struct FileSink {
     host: Rc<dyn Host>,
     config: FileSinkConfig,
     path: PathBuf,
+    errant: Rc<ErrantRecords>,
     /// Gives the text of values that are neither text nor bytes.
     text: Box<dyn Converter>,
     open: Option<OpenFile>,
@@ -84,29 +85,40 @@ impl FileSink {
         };
         let text = (converter.build)(&Properties::new()).map_err(super::bad_config)?;
         let path = PathBuf::from(&config.filename);
-        Ok(Self { host: context.host.clone(), config, path, text, open: None })
+        Ok(Self { host: context.host.clone(), config, path, errant: context.errant.clone(), text, open: None })
     }
 
-    /// The lines of a batch, found right before anything is written.
-    fn lines<'a>(&self, records: &'a [ConnectRecord]) -> Result<Vec<Line<'a>>> {
+    /// The lines of a batch, found right before anything is written, and the error at which they end. Records that make
+    /// no line are reported one by one.
+    fn lines<'a>(&self, records: &'a [ConnectRecord]) -> (Vec<Line<'a>>, Result<()>) {
         let mut lines = Vec::with_capacity(records.len());
-        for record in records {
-            match &record.value {
-                Value::String(text) => lines.push(Line::Value(text.as_bytes())),
-                Value::Bytes(bytes) => lines.push(Line::Value(bytes)),
-                Value::Null => match self.config.null_value {
-                    NullValue::Text => lines.push(Line::Value(b"null")),
-                    NullValue::Skip => {}
-                    NullValue::Fail => return Err(self.no_value(record)),
-                },
-                other => {
-                    let topic = record.topic.as_deref().unwrap_or_default();
-                    let text = self.text.encode(topic, record.schema.as_deref(), other)?;
-                    lines.push(Line::Text(text.unwrap_or_default()));
-                }
+        for (index, record) in records.iter().enumerate() {
+            if let Err(error) = self.line(record, &mut lines)
+                && let Err(error) = self.errant.report(index, error)
+            {
+                return (lines, Err(error));
             }
         }
-        Ok(lines)
+        (lines, Ok(()))
+    }
+
+    /// Adds the line of a record.
+    fn line<'a>(&self, record: &'a ConnectRecord, lines: &mut Vec<Line<'a>>) -> Result<()> {
+        match &record.value {
+            Value::String(text) => lines.push(Line::Value(text.as_bytes())),
+            Value::Bytes(bytes) => lines.push(Line::Value(bytes)),
+            Value::Null => match self.config.null_value {
+                NullValue::Text => lines.push(Line::Value(b"null")),
+                NullValue::Skip => {}
+                NullValue::Fail => return Err(self.no_value(record)),
+            },
+            other => {
+                let topic = record.topic.as_deref().unwrap_or_default();
+                let text = self.text.encode(topic, record.schema.as_deref(), other)?;
+                lines.push(Line::Text(text.unwrap_or_default()));
+            }
+        }
+        Ok(())
     }
 
     fn no_value(&self, record: &ConnectRecord) -> ConnectError {
@@ -325,14 +337,16 @@ impl SinkTask for FileSink {
     }
 
     async fn put(&mut self, records: &[ConnectRecord]) -> Result<()> {
-        let lines = self.lines(records)?;
-        if lines.is_empty() {
-            return Ok(());
+        let (lines, end) = self.lines(records);
+        if !lines.is_empty() {
+            self.ensure_open().await?;
+            self.mend().await?;
+            self.append(&lines).await?;
+            if self.config.fsync == Fsync::Batch {
+                self.sync().await?;
+            }
         }
-        self.ensure_open().await?;
-        self.mend().await?;
-        self.append(&lines).await?;
-        if self.config.fsync == Fsync::Batch { self.sync().await } else { Ok(()) }
+        end
     }
 
     async fn flush(&mut self) -> Result<()> {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use rmqc_core::connector::SinkTask;
+use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::error::Retry;
 use rmqc_core::record::ConnectRecord;
 use rmqc_core::value::{Text, Value};
@@ -70,7 +71,21 @@ fn a_missing_value_is_skipped_or_refused_as_configured() {
     assert_eq!((content(&path).as_str(), host.count(Call::Append)), ("1\n", 1));
     let error = run(sink(&host, &path, &[("null.value", "fail")]).put(&batch)).unwrap_err();
     assert_eq!(error.retry(), Retry::BadRecord);
-    assert_eq!(content(&path), "1\n", "nothing of the refused batch is written");
+    assert_eq!(content(&path), "1\n1\n", "the records before the refused one are accepted");
+}
+
+#[test]
+fn bad_records_are_reported_one_by_one() {
+    let (dir, host) = (TempDir::new(), TestHost::new());
+    let path = dir.path("out");
+    let config = [("filename", text(&path)), ("null.value", "fail")];
+    let context = TaskContext { errant: Rc::new(ErrantRecords::new(true)), ..context(&host, &config, vec![]) };
+    let mut sink = FileSink::new(FileSinkConfig::parse(&context.config).unwrap(), &context).unwrap();
+    let batch = [Value::Null, Value::Int32(1), Value::Null, Value::Int32(2)].map(record);
+    run(sink.put(&batch)).unwrap();
+    assert_eq!(content(&path), "1\n2\n");
+    assert_eq!(context.errant.take().iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(context.errant.take_stop(), None);
 }
 
 #[test]

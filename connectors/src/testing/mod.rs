@@ -64,6 +64,7 @@ pub fn context(host: &Rc<TestHost>, config: &[(&str, &str)], positions: Vec<Stor
         config: Arc::new(properties(config)),
         positions: Arc::new(positions),
         host: host.clone(),
+        errant: Rc::default(),
     }
 }
 

@@ -76,6 +76,8 @@ struct Standalone {
     states_due: MonotonicTime,
     states_written: Vec<StoredStatus>,
     leaving: Option<Leaving>,
+    /// Connectors whose tasks ask for a pause.
+    pauses_wanted: BTreeSet<String>,
 }
 
 /// Sets the controller going on the present tokio runtime, with the stored connectors. The handle ends after a
@@ -99,6 +101,7 @@ pub fn start(settings: Settings, port: Arc<dyn ShardPort>, stores: Stores) -> (C
         states_due: FIRST_STATES,
         states_written: Vec::new(),
         leaving: None,
+        pauses_wanted: BTreeSet::new(),
     };
     (Controller::new(sender), tokio::spawn(controller.run(receiver)))
 }
@@ -179,6 +182,7 @@ impl Standalone {
 
     /// Does everything that is due.
     async fn carry_on(&mut self) {
+        self.pause_as_wanted().await;
         let now = self.now();
         for outgoing in self.table.step(now) {
             self.send(outgoing).await;
@@ -192,6 +196,20 @@ impl Standalone {
             }
         }
         self.leave(now).await;
+    }
+
+    /// Pauses the connectors whose tasks ask for it. A pause that can't be stored is tried again at the next turn: the
+    /// task stands still meanwhile.
+    async fn pause_as_wanted(&mut self) {
+        for name in std::mem::take(&mut self.pauses_wanted) {
+            if self.leaving.is_some() || !self.connectors.contains_key(&name) {
+                continue;
+            }
+            if let Err(error) = self.set_target(vec![name.clone()], TargetState::Paused).await {
+                tracing::error!("connector {name} can't be paused, though its tasks ask for it: {error}");
+                self.pauses_wanted.insert(name);
+            }
+        }
     }
 
     async fn send(&mut self, outgoing: Outgoing) {
@@ -242,6 +260,12 @@ impl Standalone {
                 self.table.hear(&task, generation, Heard::Failed { cause, restart }, now);
             }
             ShardEvent::Positions(task, generation, positions) => self.commit(task, generation, positions),
+            ShardEvent::PauseWanted(task, generation, cause) => {
+                tracing::error!("{task} {cause}");
+                if self.table.hold(&task, generation, cause) {
+                    self.pauses_wanted.insert(task.connector.to_string());
+                }
+            }
             ShardEvent::TaskWarning(task, _, text) => tracing::warn!("{task} {text}"),
             ShardEvent::Report(shard, number, report) => self.reports.hear(shard, number, *report),
             ShardEvent::ShardReplaced { shard, cause, tasks } => {

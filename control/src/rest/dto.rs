@@ -269,6 +269,10 @@ pub struct TaskInfoV1 {
     pub records_out: u64,
     /// Records dropped on purpose.
     pub records_filtered: u64,
+    /// Bad records given up without a dead letter.
+    pub records_skipped: u64,
+    /// Bad records given up, their dead letters stored.
+    pub dead_letters: u64,
     /// Payload bytes in.
     pub bytes_in: u64,
     /// Payload bytes out.
@@ -314,6 +318,8 @@ impl TaskInfoV1 {
             records_in,
             records_out,
             records_filtered,
+            records_skipped,
+            dead_letters,
             bytes_in,
             bytes_out,
             bytes_copied,
@@ -339,6 +345,8 @@ impl TaskInfoV1 {
             records_in,
             records_out,
             records_filtered,
+            records_skipped,
+            dead_letters,
             bytes_in,
             bytes_out,
             bytes_copied,

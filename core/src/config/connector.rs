@@ -1,7 +1,9 @@
 //! The keys that every connector has, whatever its class.
 
 use super::Properties;
-use super::key::{ConfigKey, KeyKind};
+pub use super::key::ConfigKey;
+use super::key::KeyKind;
+use crate::chain::{PREDICATES, TRANSFORMS};
 
 /// Largest number that a bounded integer key may have when nothing tighter fits.
 const MANY: i64 = i32::MAX as i64;
@@ -162,6 +164,110 @@ pub const COMMIT_INTERVAL_MS: ConfigKey = ConfigKey {
     doc: "Longest time that a confirmed position or queue offset stays uncommitted. A half-full in-flight window commits earlier.",
 };
 
+/// `errors.tolerance`.
+pub const ERRORS_TOLERANCE: ConfigKey = ConfigKey {
+    name: "errors.tolerance",
+    aliases: &[],
+    kind: KeyKind::Choice(&["none", "all"]),
+    default: Some("none"),
+    unit: "",
+    doc: "What becomes of a record that can't be converted, transformed, sent or put: `none` stops the task with the \
+          position at that record; `all` gives the record up, into the dead letter queue if one is named. A target that \
+          is away is waited for in either case.",
+};
+/// `errors.retry.timeout`.
+pub const ERRORS_RETRY_TIMEOUT: ConfigKey = ConfigKey {
+    name: "errors.retry.timeout",
+    aliases: &[],
+    kind: KeyKind::Integer { min: -1, max: i64::MAX },
+    default: Some("0"),
+    unit: "ms",
+    doc: "How long a converter or transform that asks for a later try is tried again before the task stops; -1 for ever.",
+};
+/// `errors.retry.delay.max.ms`.
+pub const ERRORS_RETRY_DELAY_MAX_MS: ConfigKey = ConfigKey {
+    name: "errors.retry.delay.max.ms",
+    aliases: &[],
+    kind: KeyKind::Integer { min: 0, max: MANY },
+    default: Some("60000"),
+    unit: "ms",
+    doc: "Longest pause between these tries; the first is 300 ms, each further one doubles.",
+};
+/// `errors.log.enable`.
+pub const ERRORS_LOG: ConfigKey = ConfigKey {
+    name: "errors.log.enable",
+    aliases: &[],
+    kind: KeyKind::Boolean,
+    default: Some("false"),
+    unit: "",
+    doc: "Log every record that is given up, at level ERROR.",
+};
+/// `errors.log.include.messages`.
+pub const ERRORS_LOG_MESSAGES: ConfigKey = ConfigKey {
+    name: "errors.log.include.messages",
+    aliases: &[],
+    kind: KeyKind::Boolean,
+    default: Some("false"),
+    unit: "",
+    doc: "Say in that log line which record it was: topic, queue, offset and times, or the source's position.",
+};
+/// `errors.deadletterqueue.topic.name`.
+pub const DLQ_TOPIC: ConfigKey = ConfigKey {
+    name: "errors.deadletterqueue.topic.name",
+    aliases: &[],
+    kind: KeyKind::Text,
+    default: Some(""),
+    unit: "",
+    doc: "Topic for records that are given up (`errors.tolerance=all`), created when missing. Empty: they are dropped and \
+          counted. A record counts as done only after its letter is stored.",
+};
+/// `errors.deadletterqueue.read.queue.nums`.
+pub const DLQ_READ_QUEUES: ConfigKey = ConfigKey {
+    name: "errors.deadletterqueue.read.queue.nums",
+    aliases: &[],
+    kind: KeyKind::Integer { min: 1, max: 1024 },
+    default: Some("8"),
+    unit: "queues",
+    doc: "Read queues of the dead letter topic when it has to be created.",
+};
+/// `errors.deadletterqueue.write.queue.nums`.
+pub const DLQ_WRITE_QUEUES: ConfigKey = ConfigKey {
+    name: "errors.deadletterqueue.write.queue.nums",
+    aliases: &[],
+    kind: KeyKind::Integer { min: 1, max: 1024 },
+    default: Some("8"),
+    unit: "queues",
+    doc: "Write queues of the dead letter topic when it has to be created.",
+};
+/// `errors.deadletterqueue.context.properties.enable`.
+pub const DLQ_CONTEXT: ConfigKey = ConfigKey {
+    name: "errors.deadletterqueue.context.properties.enable",
+    aliases: &[],
+    kind: KeyKind::Boolean,
+    default: Some("false"),
+    unit: "",
+    doc: "Give letters the properties `__connect.errors.*`: where the record came from, what failed and why.",
+};
+/// `errors.breaker.percent`.
+pub const BREAKER_PERCENT: ConfigKey = ConfigKey {
+    name: "errors.breaker.percent",
+    aliases: &[],
+    kind: KeyKind::Integer { min: 0, max: 100 },
+    default: Some("0"),
+    unit: "percent",
+    doc: "Pause the connector when this share of `errors.breaker.records` records was given up; 0 for never. It goes on \
+          when someone resumes it.",
+};
+/// `errors.breaker.records`.
+pub const BREAKER_RECORDS: ConfigKey = ConfigKey {
+    name: "errors.breaker.records",
+    aliases: &[],
+    kind: KeyKind::Integer { min: 1, max: MANY },
+    default: Some("1000"),
+    unit: "records",
+    doc: "Records of a task over which that share is taken.",
+};
+
 /// Keys of every connector.
 pub const COMMON_KEYS: &[ConfigKey] = &[
     CONNECTOR_CLASS,
@@ -172,6 +278,19 @@ pub const COMMON_KEYS: &[ConfigKey] = &[
     UNCOMMITTED_RECORDS,
     UNCOMMITTED_BYTES,
     COMMIT_INTERVAL_MS,
+    TRANSFORMS,
+    PREDICATES,
+    ERRORS_TOLERANCE,
+    ERRORS_RETRY_TIMEOUT,
+    ERRORS_RETRY_DELAY_MAX_MS,
+    ERRORS_LOG,
+    ERRORS_LOG_MESSAGES,
+    DLQ_TOPIC,
+    DLQ_READ_QUEUES,
+    DLQ_WRITE_QUEUES,
+    DLQ_CONTEXT,
+    BREAKER_PERCENT,
+    BREAKER_RECORDS,
 ];
 /// Further keys of sources.
 pub const SOURCE_KEYS: &[ConfigKey] = &[TOPIC_NAME, BATCH_BYTES, BATCH_MESSAGES, INFLIGHT_REQUESTS];

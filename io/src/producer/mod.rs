@@ -75,6 +75,8 @@ pub struct Confirmed {
 struct Topic {
     name: Arc<str>,
     route: Rc<Route>,
+    /// Read and write queues to create it with, if it is not to be created as any other topic.
+    queues: Option<(u32, u32)>,
     fetched: Instant,
     rotation: Rotation,
 }
@@ -151,6 +153,15 @@ impl<D: Driver> Producer<D> {
     /// # Errors
     /// `Retry::Later` when the cluster can't be asked; fatal when the topic is missing and may not be created.
     pub async fn topic(&mut self, name: &str) -> Result<TopicIndex> {
+        self.topic_with_queues(name, None).await
+    }
+
+    /// The same; a missing topic is created with these numbers of read and write queues, whether topics may be created or
+    /// not.
+    ///
+    /// # Errors
+    /// As for [`Producer::topic`].
+    pub async fn topic_with_queues(&mut self, name: &str, queues: Option<(u32, u32)>) -> Result<TopicIndex> {
         if let Some(index) = self.by_name.get(name).copied() {
             let old = self.topics.get(index.0).is_none_or(|topic| topic.fetched.elapsed() > ROUTE_REFRESH);
             if !old {
@@ -159,20 +170,21 @@ impl<D: Driver> Producer<D> {
             return self.refresh(index).await.map(|()| index);
         }
         let name: Arc<str> = Arc::from(name);
-        let route = find_or_create_topic(&self.shared.client, &name).await?;
+        let route = find_or_create_topic(&self.shared.client, &name, queues).await?;
         let start = usize::try_from(self.shared.client.random() >> 40).unwrap_or(0);
         let index = TopicIndex(self.topics.len());
         let rotation = Rotation::starting_at(start);
-        self.topics.push(Topic { name: name.clone(), route, fetched: Instant::now(), rotation });
+        self.topics.push(Topic { name: name.clone(), route, queues, fetched: Instant::now(), rotation });
         self.by_name.insert(name, index);
         Ok(index)
     }
 
     /// Looks at the route again; batches whose queue number may have changed its meaning go out first.
     async fn refresh(&mut self, index: TopicIndex) -> Result<()> {
-        let Some(name) = self.topics.get(index.0).map(|topic| topic.name.clone()) else { return Ok(()) };
+        let known = self.topics.get(index.0).map(|topic| (topic.name.clone(), topic.queues));
+        let Some((name, queues)) = known else { return Ok(()) };
         // A name server that is away for a while does not stop a producer that knows its brokers.
-        let route = match find_or_create_topic(&self.shared.client, &name).await {
+        let route = match find_or_create_topic(&self.shared.client, &name, queues).await {
             Err(error) if error.retry() == Retry::Later => None,
             route => Some(route?),
         };
@@ -292,7 +304,14 @@ impl<D: Driver> Producer<D> {
         shared.underway.set(shared.underway.get().saturating_add(1));
         shared.underway_bytes.set(shared.underway_bytes.get().saturating_add(batch.payload_bytes));
         let turn = shared.turns.of(&target.queue).acquire();
-        let delivery = Delivery { shared, topic: topic.name.clone(), keyed: lane.queue.is_some(), target, batch };
+        let delivery = Delivery {
+            shared,
+            topic: topic.name.clone(),
+            queues: topic.queues,
+            keyed: lane.queue.is_some(),
+            target,
+            batch,
+        };
         D::spawn(async move {
             let turn = turn.await;
             delivery.run(turn).await;
@@ -310,6 +329,7 @@ impl<D> Drop for Producer<D> {
 struct Delivery<D> {
     shared: Rc<Shared<D>>,
     topic: Arc<str>,
+    queues: Option<(u32, u32)>,
     keyed: bool,
     target: QueueAddress,
     batch: SealedBatch,
@@ -388,7 +408,7 @@ impl<D: Driver> Delivery<D> {
             return;
         }
         // A deleted topic is made again, a moved master is found; failing that the next attempt tells.
-        let _ = find_or_create_topic(&self.shared.client, &self.topic).await;
+        let _ = find_or_create_topic(&self.shared.client, &self.topic, self.queues).await;
     }
 
     /// Unkeyed batches leave a queue whose broker is away for one of another broker. Another queue of the same broker would be
@@ -476,7 +496,11 @@ fn must_go_alone(topic: &str, batch: &SealedBatch) -> bool {
 }
 
 /// The route of a topic, which is created when it is missing and may be.
-async fn find_or_create_topic<D: Driver>(client: &Client<D>, topic: &Arc<str>) -> Result<Rc<Route>> {
+async fn find_or_create_topic<D: Driver>(
+    client: &Client<D>,
+    topic: &Arc<str>,
+    queues: Option<(u32, u32)>,
+) -> Result<Rc<Route>> {
     let later = |error: CallError| {
         let retry = match error.refusal() {
             Some(crate::remoting::code::response::NO_PERMISSION) => Retry::Fatal,
@@ -488,11 +512,12 @@ async fn find_or_create_topic<D: Driver>(client: &Client<D>, topic: &Arc<str>) -
     {
         return Ok(route);
     }
-    if !client.settings().auto_create_topic {
+    if queues.is_none() && !client.settings().auto_create_topic {
         let what = format!("topic {topic} does not exist: create it, or set autoCreateTopicEnable=true");
         return Err(ConnectError::fatal(Stage::Send, what));
     }
-    client.create_topic(topic, AUTO_TOPIC_QUEUES, AUTO_TOPIC_QUEUES).await.map_err(later)?;
+    let (read, write) = queues.unwrap_or((AUTO_TOPIC_QUEUES, AUTO_TOPIC_QUEUES));
+    client.create_topic(topic, read, write).await.map_err(later)?;
     for _ in 0..50 {
         if let Some(route) = client.fetch_route(topic).await.map_err(later)?.filter(|r| !r.write_queues.is_empty()) {
             return Ok(route);

@@ -15,6 +15,8 @@ pub const TAGS: &str = "TAGS";
 pub const UNIQ_KEY: &str = "UNIQ_KEY";
 /// The record's time, in ms since 1970.
 pub const CONNECT_TIMESTAMP: &str = "connect.timestamp";
+/// Marks a message whose record has no value: its body is empty, and so is that of an empty text.
+pub const TOMBSTONE: &str = "connect.tombstone";
 /// Prefix of a record's other extensions.
 pub const EXTENSION_PREFIX: &str = "connect-ext-";
 

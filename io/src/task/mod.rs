@@ -1,5 +1,9 @@
 //! The loops that move records: what is common to sources and sinks.
 
+mod batch;
+mod errant;
+mod messages;
+mod records;
 pub mod sink;
 pub mod source;
 
@@ -15,12 +19,12 @@ use rmqc_core::command::{ShardEvent, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector as keys;
 use rmqc_core::config::key::ConfigKey;
-use rmqc_core::context::TaskContext;
+use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::converter::Converter;
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::host::LocalFuture;
 use rmqc_core::registry::{TaskBuilder, find_converter};
-use rmqc_core::tolerance::{Backoff, Decision, decide};
+use rmqc_core::tolerance::{Backoff, ErrorPolicy};
 
 use crate::driver::Driver;
 use crate::local::{First, first};
@@ -83,6 +87,7 @@ fn task_context(shard: &ShardContext, spec: &TaskSpec) -> TaskContext {
         config: spec.config.clone(),
         positions: spec.positions.clone(),
         host: shard.host.clone(),
+        errant: Rc::new(ErrantRecords::new(ErrorPolicy::from_config(&spec.config).tolerant)),
     }
 }
 
@@ -146,23 +151,40 @@ async fn wait_to_retry<D: Driver>(
     error: ConnectError,
     attempt: u32,
 ) -> Result<()> {
-    match decide(error.retry(), Backoff::TARGET, attempt, client.random()) {
-        Decision::Stop => Err(error),
-        Decision::RetryAfter(delay) => {
-            control.count(|counters| counters.retries = counters.retries.saturating_add(1));
-            if attempt == 1 || attempt.is_multiple_of(20) {
-                tracing::warn!(task = %control.task, attempt, "held up and tried again: {error}");
-            }
-            let wanted = control.wanted.get();
-            let mut sleep = std::pin::pin!(D::sleep(delay));
-            while control.wanted.get() == wanted {
-                let seen = control.changed.seen();
-                if let First::A(()) = first(&mut sleep, control.changed.since(seen)).await {
-                    break;
-                }
-            }
-            Ok(())
+    if error.retry() != Retry::Later {
+        return Err(error);
+    }
+    control.count(|counters| counters.retries = counters.retries.saturating_add(1));
+    if attempt == 1 || attempt.is_multiple_of(20) {
+        tracing::warn!(task = %control.task, attempt, "held up and tried again: {error}");
+    }
+    let delay = Backoff::TARGET.delay(attempt, client.random());
+    wait_while::<D>(control, control.wanted.get(), delay).await;
+    Ok(())
+}
+
+/// Waits for so long; false as soon as the task is to do something else.
+async fn wait_while<D: Driver>(control: &TaskControl, wanted: Wanted, delay: Duration) -> bool {
+    let mut sleep = std::pin::pin!(D::sleep(delay));
+    while control.wanted.get() == wanted {
+        let seen = control.changed.seen();
+        if let First::A(()) = first(&mut sleep, control.changed.since(seen)).await {
+            return true;
         }
+    }
+    false
+}
+
+/// Asks the control plane to pause the connector and stands still until it has told the task so.
+async fn hold(shard: &ShardContext, control: &TaskControl, cause: String) {
+    tracing::warn!(task = %control.task, "{cause}");
+    shard.tell(ShardEvent::PauseWanted(control.task.clone(), control.generation, cause)).await;
+    loop {
+        let seen = control.changed.seen();
+        if control.wanted.get() != Wanted::Run || (shard.abandoned)() {
+            return;
+        }
+        control.changed.since(seen).await;
     }
 }
 

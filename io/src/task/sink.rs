@@ -7,61 +7,44 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use hdrhistogram::Histogram;
-use rmqc_core::chain::Chain;
 use rmqc_core::command::{ShardEvent, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector as keys;
 use rmqc_core::connector::DynSinkTask;
-use rmqc_core::context::TaskContext;
-use rmqc_core::converter::Converter;
+use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
-use rmqc_core::position::{Position, RecordOffset};
-use rmqc_core::record::{ConnectRecord, Extensions};
-use rmqc_core::transform::Outcome;
+use rmqc_core::position::RecordPartition;
+use rmqc_core::record::ConnectRecord;
+use rmqc_core::tolerance::{Decision, Failure};
 
+use super::batch::{Bad, Batch, Mark};
+use super::errant::{Errant, Letters, consumed};
+use super::messages::Stages;
 use super::{
-    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, chain, commit_interval, converter, size, stand_still,
-    task_client, task_context, tell_running, tell_state, wait_to_retry,
+    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, hold, size, stand_still, task_client,
+    task_context, tell_running, tell_state, unique_ids, wait_to_retry, wait_while,
 };
 use crate::consumer::offset::StartFrom;
 use crate::consumer::pull::{OutOfRange, Pulled};
 use crate::consumer::{Consumer, ConsumerSettings, Taken};
 use crate::driver::Driver;
 use crate::local::first;
+use crate::producer::properties::PropertiesWriter;
 use crate::remoting::client::Client;
 use crate::remoting::message::Message;
-use crate::remoting::properties::{CONNECT_TIMESTAMP, KEYS, find};
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
 
 /// Most records of one put.
 const PUT_RECORDS_MAX: usize = 4096;
 
-/// What turns messages into records.
-struct Stages {
-    chain: Chain,
-    key_converter: Box<dyn Converter>,
-    value_converter: Box<dyn Converter>,
-}
-
-/// How far one queue gets when the batch under way is accepted.
-struct Mark {
-    queue: usize,
-    next_offset: i64,
-    bytes: usize,
-    /// The broker sent the group elsewhere: no records belong to it.
-    moved: bool,
-}
-
-/// Records collected for one put.
-#[derive(Default)]
-struct Batch {
-    records: Vec<ConnectRecord>,
-    marks: Vec<Mark>,
-    payload_bytes: u64,
-    pulled: u64,
-    filtered: u64,
+/// What came of a put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Put {
+    /// The sink has the batch, as far as it goes.
+    Accepted,
+    /// The task is to do something else first; nothing of the batch is written.
+    Interrupted,
 }
 
 struct Flow<D: Driver> {
@@ -70,7 +53,15 @@ struct Flow<D: Driver> {
     client: Client<D>,
     consumer: Consumer<D>,
     stages: Stages,
+    errant: Errant,
+    /// The Java class of the sink's tasks.
+    sink_class: &'static str,
+    /// What the sink reports record by record.
+    reports: Rc<ErrantRecords>,
+    /// Where given-up messages go, if they go anywhere.
+    letters: Option<Letters<D>>,
     uncommitted_max: u64,
+    letters_bytes_max: u64,
     commit_interval: Duration,
     /// Records accepted by the sink since the last commit.
     uncommitted: u64,
@@ -85,15 +76,20 @@ pub(super) async fn run<D: Driver>(
     spec: TaskSpec,
     build: fn(TaskContext) -> Result<Box<dyn DynSinkTask>>,
 ) -> TaskEnd {
-    let mut task = match build(task_context(&shard, &spec)) {
+    let context = task_context(&shard, &spec);
+    let reports = context.errant.clone();
+    let mut task = match build(context) {
         Ok(task) => task,
         Err(error) => return TaskEnd::Failed(error),
     };
-    let (client, _) = task_client::<D>(&shard, &spec);
+    let (client, number) = task_client::<D>(&shard, &spec);
     let closing = CloseClient(client.clone());
-    let outcome = match flow(&shard, &control, &spec, &client) {
+    let outcome = match flow(&shard, &control, &spec, &client, reports) {
         Ok(mut flow) => {
-            let outcome = run_loop(&mut *task, &mut flow).await;
+            let outcome = match flow.open_letters(number).await {
+                Ok(()) => run_loop(&mut *task, &mut flow).await,
+                Err(error) => Err(error),
+            };
             flow.consumer.leave().await;
             outcome
         }
@@ -112,6 +108,7 @@ fn flow<D: Driver>(
     control: &Rc<TaskControl>,
     spec: &TaskSpec,
     client: &Client<D>,
+    reports: Rc<ErrantRecords>,
 ) -> Result<Flow<D>> {
     let config = &spec.config;
     *control.latency_ms.borrow_mut() = Histogram::new(3).ok();
@@ -120,11 +117,12 @@ fn flow<D: Driver>(
         control: control.clone(),
         client: client.clone(),
         consumer: Consumer::new(client.clone(), consumer_settings(spec)?, shard.memory.share()),
-        stages: Stages {
-            chain: chain(config)?,
-            key_converter: converter(&keys::KEY_CONVERTER, config, true)?,
-            value_converter: converter(&keys::VALUE_CONVERTER, config, false)?,
-        },
+        stages: Stages::build(config)?,
+        errant: Errant::new(&spec.task, config),
+        sink_class: spec.factory.java_task_class,
+        reports,
+        letters: None,
+        letters_bytes_max: size(&keys::UNCOMMITTED_BYTES, config) as u64 / 2,
         uncommitted_max: size(&keys::UNCOMMITTED_RECORDS, config) as u64,
         commit_interval: commit_interval(config),
         uncommitted: 0,
@@ -197,13 +195,26 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSinkTask, flow: &mut Flow<D>) -> 
         if flow.consumer.doubt_returned() {
             flow.dirty_since.get_or_insert_with(Instant::now);
         }
-        let batch = flow.collect().await?;
+        let mut batch = flow.collect().await?;
         if !batch.marks.is_empty() {
-            if !flow.put(task, &batch).await? {
+            if flow.put(task, &mut batch).await? == Put::Interrupted {
                 flow.give_back(&batch);
                 continue;
             }
-            flow.accepted(&batch);
+            flow.accepted(&mut batch)?;
+            if let Some(error) = batch.stop {
+                // Everything before the record at fault is done, and the committed offset points at it.
+                flow.commit(task).await?;
+                return Err(error);
+            }
+            if let Some(queue) = batch.again {
+                flow.consumer.read_again(queue);
+            }
+            if let Some(cause) = flow.errant.note(batch.pulled, batch.bad.len() as u64) {
+                flow.commit(task).await?;
+                hold(&flow.shard, &flow.control, cause).await;
+                continue;
+            }
         }
         if flow.commit_is_due() {
             flow.commit(task).await?;
@@ -260,78 +271,154 @@ impl<D: Driver> Flow<D> {
         }
     }
 
-    /// Takes what has arrived, up to one put's worth, as records.
-    async fn collect(&mut self) -> Result<Batch> {
-        let mut batch = Batch::default();
-        let room = self.uncommitted_max.saturating_sub(self.uncommitted);
-        let room = usize::try_from(room).unwrap_or(usize::MAX).clamp(1, PUT_RECORDS_MAX);
-        while batch.records.len() < room {
-            let left = room.saturating_sub(batch.records.len());
-            let Some(Taken { queue, mut pulled }) = self.consumer.take(left)? else { break };
-            let Some(owned) = self.consumer.queues().get(queue) else { continue };
-            let topic = owned.target.queue.topic.clone();
-            let partition = owned.partition.clone();
-            for message in std::mem::take(&mut pulled.messages) {
-                batch.pulled = batch.pulled.saturating_add(1);
-                batch.payload_bytes = batch.payload_bytes.saturating_add(message.body.len() as u64);
-                let offset = u64::try_from(message.queue_offset).unwrap_or(0);
-                let mut record = self.record(&topic, message)?;
-                let offset = RecordOffset::Counter { field: "queueOffset", value: offset };
-                record.position = Some(Position { partition: partition.clone(), offset });
-                match self.stages.chain.apply(&mut record)? {
-                    Outcome::Keep => batch.records.push(record),
-                    Outcome::Drop => batch.filtered = batch.filtered.saturating_add(1),
-                }
-            }
-            let Pulled { next_offset, bytes, moved, .. } = pulled;
-            batch.marks.push(Mark { queue, next_offset, bytes, moved });
-            D::yield_if_needed().await;
-        }
-        Ok(batch)
-    }
-
-    /// A message as a record: key from `KEYS`, value from the body, time from `connect.timestamp` or the born time.
-    fn record(&self, topic: &Arc<str>, message: Message) -> Result<ConnectRecord> {
-        let body = message.plain_body().map_err(|error| {
-            ConnectError::new(Stage::Consume, Retry::BadRecord, format!("topic {topic}")).caused_by(error)
-        })?;
-        let properties = &message.properties;
-        let key_bytes = find(properties, KEYS).filter(|key| !key.is_empty()).map(|key| properties.slice_ref(key));
-        let place = |error: ConnectError| {
-            let what = format!("topic {topic}, queue {}, offset {}", message.queue_id, message.queue_offset);
-            ConnectError::new(error.stage(), error.retry(), what).caused_by(error)
+    /// Finds the dead letter topic, if there is to be one; tried until the cluster tells, or the task is to stop.
+    async fn open_letters(&mut self, client_number: u32) -> Result<()> {
+        let Some(queue) = self.errant.policy.dead_letters.clone().filter(|_| self.errant.policy.tolerant) else {
+            return Ok(());
         };
-        let key = self.stages.key_converter.decode(topic, key_bytes).map_err(place)?;
-        let value = self.stages.value_converter.decode(topic, Some(body)).map_err(place)?;
-        Ok(ConnectRecord {
-            topic: Some(topic.clone()),
-            key: key.value,
-            key_schema: key.schema,
-            value: value.value,
-            schema: value.schema,
-            extensions: Extensions::Message(properties.clone()),
-            timestamp_ms: Some(timestamp(properties).unwrap_or(message.born_ms)),
-            position: None,
-        })
-    }
-
-    /// Puts until the sink accepts; a sink whose target is away is tried again with back-off. False when the task is to
-    /// do something else first: nothing of the batch is written then.
-    async fn put(&self, task: &mut dyn DynSinkTask, batch: &Batch) -> Result<bool> {
         let mut attempt = 0u32;
-        while !batch.records.is_empty() {
-            match task.put(&batch.records).await {
-                Ok(()) => return Ok(true),
+        loop {
+            let writer = PropertiesWriter::new(unique_ids(client_number));
+            match Letters::open(&self.client, &queue, writer).await {
+                Ok(letters) => {
+                    self.letters = Some(letters);
+                    return Ok(());
+                }
+                Err(_) if self.control.wanted.get() == Wanted::Stop => return Ok(()),
                 Err(error) => {
                     attempt = attempt.saturating_add(1);
                     wait_to_retry(&self.control, &self.client, error, attempt).await?;
                 }
             }
+        }
+    }
+
+    /// Takes what has arrived, up to one put's worth, as records.
+    async fn collect(&mut self) -> Result<Batch> {
+        let mut batch = Batch::default();
+        let room = self.uncommitted_max.saturating_sub(self.uncommitted);
+        let room = usize::try_from(room).unwrap_or(usize::MAX).clamp(1, PUT_RECORDS_MAX);
+        while batch.records.len() < room && batch.bad.len() < room && !batch.is_cut() {
+            let left = room.saturating_sub(batch.records.len());
+            let Some(Taken { queue, pulled }) = self.consumer.take(left)? else { break };
+            self.take_in(&mut batch, queue, pulled).await?;
+            D::yield_if_needed().await;
+        }
+        Ok(batch)
+    }
+
+    /// Makes records of one queue's messages, up to the first that stops the task.
+    async fn take_in(&self, batch: &mut Batch, queue: usize, pulled: Pulled) -> Result<()> {
+        let Some(owned) = self.consumer.queues().get(queue) else { return Ok(()) };
+        let (topic, partition) = (owned.target.queue.topic.clone(), owned.partition.clone());
+        let Pulled { messages, mut next_offset, bytes, moved } = pulled;
+        let keep = self.errant.keeps_origins();
+        for message in messages {
+            let mut made = self.stages.record(&topic, &partition, &message);
+            if made.is_err() {
+                made = self.try_again(&topic, &partition, &message, made).await;
+            }
+            let bytes = message.body.len() as u64;
+            match made {
+                Ok(Some(record)) => {
+                    batch.records.push(record);
+                    if keep {
+                        batch.origins.push(message);
+                    }
+                }
+                Ok(None) => batch.filtered = batch.filtered.saturating_add(1),
+                Err(error) if self.errant.policy.tolerant && error.retry() == Retry::BadRecord => {
+                    let records_before = batch.records.len();
+                    batch.bad.push(Bad { topic: topic.clone(), message, error, records_before });
+                }
+                Err(error) => {
+                    next_offset = message.queue_offset;
+                    match error.retry() {
+                        Retry::Later if self.control.wanted.get() != Wanted::Run => batch.again = Some(queue),
+                        _ => batch.stop = Some(error),
+                    }
+                    break;
+                }
+            }
+            batch.pulled = batch.pulled.saturating_add(1);
+            batch.payload_bytes = batch.payload_bytes.saturating_add(bytes);
+        }
+        batch.marks.push(Mark { queue, next_offset, bytes, moved, records_end: batch.records.len() });
+        Ok(())
+    }
+
+    /// Tries a converter or transform that failed again, as long as its error and the policy say so.
+    async fn try_again(
+        &self,
+        topic: &Arc<str>,
+        partition: &Arc<RecordPartition>,
+        message: &Message,
+        failed: Result<Option<ConnectRecord>>,
+    ) -> Result<Option<ConnectRecord>> {
+        let (mut made, started, mut attempt) = (failed, Instant::now(), 0u32);
+        loop {
+            attempt = attempt.saturating_add(1);
+            let Err(error) = &made else { return made };
+            let failure = Failure {
+                stage: error.stage(),
+                retry: error.retry(),
+                attempt,
+                elapsed: started.elapsed(),
+                random: self.client.random(),
+            };
+            let Decision::RetryAfter(delay) = self.errant.policy.decide(failure) else { return made };
+            self.control.count(|counters| counters.retries = counters.retries.saturating_add(1));
+            if !wait_while::<D>(&self.control, Wanted::Run, delay).await {
+                return made;
+            }
+            made = self.stages.record(topic, partition, message);
+        }
+    }
+
+    /// Puts until the sink accepts; a sink whose target is away is tried again with back-off.
+    async fn put(&self, task: &mut dyn DynSinkTask, batch: &mut Batch) -> Result<Put> {
+        let mut attempt = 0u32;
+        while !batch.records.is_empty() {
+            let outcome = task.put(&batch.records).await;
+            let (reported, stop) = (self.reports.take(), self.reports.take_stop());
+            match (outcome, stop) {
+                (Ok(()), _) => {
+                    self.take_reported(batch, reported);
+                    return Ok(Put::Accepted);
+                }
+                (Err(error), Some(index)) if error.retry() != Retry::Later => {
+                    self.take_reported(batch, reported.into_iter().filter(|(at, _)| *at < index).collect());
+                    batch.cut(index, error);
+                    return Ok(Put::Accepted);
+                }
+                // The only record there is must be the bad one.
+                (Err(error), None)
+                    if error.retry() == Retry::BadRecord && self.errant.policy.tolerant && batch.records.len() == 1 =>
+                {
+                    self.take_reported(batch, vec![(0, error)]);
+                    return Ok(Put::Accepted);
+                }
+                (Err(error), _) => {
+                    attempt = attempt.saturating_add(1);
+                    wait_to_retry(&self.control, &self.client, error, attempt).await?;
+                }
+            }
             if self.control.wanted.get() != Wanted::Run || self.consumer.needs_rebalance() {
-                return Ok(false);
+                return Ok(Put::Interrupted);
             }
         }
-        Ok(true)
+        Ok(Put::Accepted)
+    }
+
+    /// Records that the sink has reported as bad are given up with their messages.
+    fn take_reported(&self, batch: &mut Batch, reported: Vec<(usize, ConnectError)>) {
+        let class = self.sink_class;
+        for (index, error) in reported {
+            let topic = batch.records.get(index).and_then(|record| record.topic.clone());
+            if let (Some(topic), Some(message)) = (topic, batch.origins.get(index).cloned()) {
+                batch.bad.push(Bad { topic, message, error: error.in_class(class), records_before: index });
+            }
+        }
     }
 
     /// The batch's records are to be pulled again.
@@ -352,7 +439,8 @@ impl<D: Driver> Flow<D> {
         }
     }
 
-    fn accepted(&mut self, batch: &Batch) {
+    /// The sink has the batch: its queues have got further, and what is bad goes to the dead letter queue.
+    fn accepted(&mut self, batch: &mut Batch) -> Result<()> {
         for mark in &batch.marks {
             if mark.moved {
                 self.consumer.moved(mark.queue, mark.next_offset);
@@ -360,20 +448,47 @@ impl<D: Driver> Flow<D> {
                 self.consumer.done(mark.queue, mark.next_offset, mark.bytes);
             }
         }
-        let records = batch.records.len() as u64;
         self.uncommitted = self.uncommitted.saturating_add(batch.pulled);
         self.dirty_since.get_or_insert_with(Instant::now);
-        let uncommitted = self.uncommitted;
+        self.give_up(&batch.bad)?;
+        let (uncommitted, bad) = (self.uncommitted, batch.bad.len() as u64);
+        let reported = batch.bad.iter().filter(|bad| bad.error.stage() == Stage::Put).count() as u64;
+        let records = (batch.records.len() as u64).saturating_sub(reported);
+        let skipped = if self.letters.is_some() { 0 } else { bad };
         self.control.count(|counters| {
             counters.records_in = counters.records_in.saturating_add(batch.pulled);
             counters.bytes_in = counters.bytes_in.saturating_add(batch.payload_bytes);
             counters.records_out = counters.records_out.saturating_add(records);
             counters.bytes_out = counters.bytes_out.saturating_add(batch.payload_bytes);
             counters.records_filtered = counters.records_filtered.saturating_add(batch.filtered);
+            counters.records_skipped = counters.records_skipped.saturating_add(skipped);
             counters.batches = counters.batches.saturating_add(1);
             counters.records_uncommitted = uncommitted;
         });
         self.record_latency(&batch.records);
+        Ok(())
+    }
+
+    /// Logs what is bad and sends its letters on their way.
+    fn give_up(&mut self, bad: &[Bad]) -> Result<()> {
+        for Bad { topic, message, error, .. } in bad {
+            let place = consumed(topic, message);
+            self.errant.log(error, &place);
+            if let Some(letters) = &mut self.letters {
+                letters.send(message, &self.errant.context(Some(&place), error))?;
+            }
+        }
+        self.settle_letters()
+    }
+
+    fn settle_letters(&mut self) -> Result<()> {
+        let stored = self.letters.as_mut().map_or(Ok(0), Letters::settle)?;
+        self.count_letters(stored);
+        Ok(())
+    }
+
+    fn count_letters(&self, stored: u64) {
+        self.control.count(|counters| counters.dead_letters = counters.dead_letters.saturating_add(stored));
     }
 
     fn record_latency(&self, records: &[ConnectRecord]) {
@@ -389,7 +504,8 @@ impl<D: Driver> Flow<D> {
 
     fn commit_is_due(&self) -> bool {
         let long = self.dirty_since.is_some_and(|since| since.elapsed() >= self.commit_interval);
-        long || self.uncommitted >= self.uncommitted_max / 2 && self.uncommitted > 0
+        let letters = self.letters.as_ref().is_some_and(|one| one.unconfirmed_bytes() >= self.letters_bytes_max);
+        long || letters || self.uncommitted >= self.uncommitted_max / 2 && self.uncommitted > 0
     }
 
     /// Flushes the sink, then commits the queue offsets; both are tried again while their target is away, but only for
@@ -418,6 +534,10 @@ impl<D: Driver> Flow<D> {
             return Ok(());
         }
         task.flush().await?;
+        if let Some(letters) = &mut self.letters {
+            let stored = letters.flush().await?;
+            self.count_letters(stored);
+        }
         self.consumer.commit().await?;
         let records = std::mem::take(&mut self.uncommitted);
         self.dirty_since = None;
@@ -450,9 +570,4 @@ impl<D: Driver> Flow<D> {
             }
         }
     }
-}
-
-/// The record's time as the source wrote it.
-fn timestamp(properties: &Bytes) -> Option<i64> {
-    std::str::from_utf8(find(properties, CONNECT_TIMESTAMP)?).ok()?.parse().ok()
 }

@@ -3,25 +3,27 @@
 //! Per record of 100 bytes: one copy (into the batch), no system call, no allocation, about 100 ns; system calls,
 //! counters and log decisions come once a batch.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rmqc_core::chain::Chain;
 use rmqc_core::command::{ShardEvent, TaskSpec};
 use rmqc_core::config::connector as keys;
 use rmqc_core::connector::DynSourceTask;
 use rmqc_core::context::TaskContext;
-use rmqc_core::converter::Converter;
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
-use rmqc_core::inflight::InFlight;
+use rmqc_core::inflight::{InFlight, Sequence};
 use rmqc_core::position::{Position, StoredPosition};
 use rmqc_core::record::{ConnectRecord, RecordBatch};
+use rmqc_core::tolerance::{Decision, Failure};
 use rmqc_core::transform::Outcome;
 
+use super::errant::{Errant, letter_topic, unwritable};
+use super::records::{Encoded, Stages, topic_name};
 use super::{
-    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, chain, commit_interval, converter, size, stand_still,
-    task_client, task_context, tell_running, tell_state, topic_of, unique_ids, wait_to_retry,
+    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, hold, size, stand_still, task_client,
+    task_context, tell_running, tell_state, unique_ids, wait_to_retry, wait_while,
 };
 use crate::driver::Driver;
 use crate::local::{First, first};
@@ -45,15 +47,6 @@ struct Limits {
     commit_interval: Duration,
 }
 
-/// What turns records into messages.
-struct Stages {
-    chain: Chain,
-    key_converter: Box<dyn Converter>,
-    value_converter: Box<dyn Converter>,
-    properties: PropertiesWriter,
-    default_topic: Arc<str>,
-}
-
 /// The part of the loop that goes on while a poll is under way.
 struct Flow<D: Driver> {
     shard: Rc<ShardContext>,
@@ -69,8 +62,33 @@ struct Flow<D: Driver> {
     committing: Vec<Position>,
     /// Positions that the store has confirmed and the connector has not been told of.
     committed: Vec<Position>,
-    /// Polled records that wait until the cluster tells where their topic is.
-    held: Vec<ConnectRecord>,
+    /// Records that wait until the cluster tells where their topic is.
+    held: VecDeque<Held>,
+    errant: Errant,
+    /// The dead letter topic, if there is to be one.
+    letter_topic: Option<TopicIndex>,
+    /// Letters on their way.
+    letters: BTreeSet<Sequence>,
+    /// Records given up since the breaker last looked.
+    bad: u64,
+    /// Why the task stops once everything before the record at fault is committed.
+    stop: Option<ConnectError>,
+}
+
+/// A record on its way through the task.
+enum Held {
+    /// As it was polled.
+    Polled(ConnectRecord),
+    /// Through the chain.
+    Ready(Ready),
+}
+
+/// A record through the chain.
+struct Ready {
+    record: ConnectRecord,
+    position: Position,
+    /// As it was before the chain changed it.
+    original: Option<Box<ConnectRecord>>,
 }
 
 /// Runs a source task until it is told to stop or fails.
@@ -87,15 +105,7 @@ pub(super) async fn run<D: Driver>(
     let (client, number) = task_client::<D>(&shard, &spec);
     let closing = CloseClient(client.clone());
     let config = &spec.config;
-    let stages = (|| {
-        Ok(Stages {
-            chain: chain(config)?,
-            key_converter: converter(&keys::KEY_CONVERTER, config, true)?,
-            value_converter: converter(&keys::VALUE_CONVERTER, config, false)?,
-            properties: PropertiesWriter::new(unique_ids(number)),
-            default_topic: topic_of(config),
-        })
-    })();
+    let stages = Stages::build(config, PropertiesWriter::new(unique_ids(number)));
     let settings = ProducerSettings {
         batch_bytes_max: size(&keys::BATCH_BYTES, config),
         batch_messages_max: size(&keys::BATCH_MESSAGES, config),
@@ -117,7 +127,12 @@ pub(super) async fn run<D: Driver>(
         last_commit: None,
         committing: Vec::new(),
         committed: Vec::new(),
-        held: Vec::new(),
+        held: VecDeque::new(),
+        errant: Errant::new(&spec.task, config),
+        letter_topic: None,
+        letters: BTreeSet::new(),
+        bad: 0,
+        stop: None,
     };
     let outcome = match stages {
         Ok(stages) => run_loop(&mut *task, stages, flow).await,
@@ -133,6 +148,7 @@ pub(super) async fn run<D: Driver>(
 
 async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, mut flow: Flow<D>) -> Result<TaskEnd> {
     task.start().await?;
+    flow.open_letters().await?;
     let mut failures = 0u32;
     loop {
         if (flow.shard.abandoned)() {
@@ -141,7 +157,7 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
         match flow.control.wanted.get() {
             Wanted::Run => tell_running(&flow.shard, &flow.control).await,
             wanted => {
-                let drained = flow.drain().await?;
+                let drained = flow.drain(false).await?;
                 flow.tell_committed(task).await?;
                 if !drained || flow.control.wanted.get() != wanted {
                     continue;
@@ -156,6 +172,10 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
         }
         flow.tell_committed(task).await?;
         flow.settle().await?;
+        if let Some(error) = flow.stop.take() {
+            // Everything before the record at fault is delivered, and the committed position points at it.
+            return Err(flow.end_with(task, error).await);
+        }
         if flow.is_full() {
             flow.wait_for_room().await;
             continue;
@@ -166,13 +186,25 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
         }
         let mut batch = RecordBatch::new(flow.room(), POLL_BYTES_MAX);
         let polled = flow.poll(task, &mut batch).await?;
+        let records = batch.len() as u64;
         flow.send(&mut stages, &mut batch).await?;
         match polled {
             Ok(()) => failures = 0,
-            Err(error) => {
+            Err(error) if error.retry() == Retry::Later => {
                 failures = failures.saturating_add(1);
                 wait_to_retry(&flow.control, &flow.client, error, failures).await?;
             }
+            // The source has moved past what it could not read.
+            Err(error) if error.retry() == Retry::BadRecord && flow.errant.policy.tolerant => flow.skip(&error),
+            Err(error) => flow.stop = flow.stop.take().or(Some(error)),
+        }
+        let bad = std::mem::take(&mut flow.bad);
+        if let Some(cause) = flow.errant.note(records, bad)
+            && flow.stop.is_none()
+        {
+            flow.drain(true).await?;
+            flow.tell_committed(task).await?;
+            hold(&flow.shard, &flow.control, cause).await;
         }
     }
 }
@@ -238,8 +270,10 @@ impl<D: Driver> Flow<D> {
             self.take_answer(answer)?;
         }
         if confirmed.batches > 0 || confirmed.retries > 0 {
+            let letters = self.take_letters(&confirmed.sequences);
             self.control.count(|counters| {
-                counters.records_out = counters.records_out.saturating_add(confirmed.records);
+                counters.dead_letters = counters.dead_letters.saturating_add(letters);
+                counters.records_out = counters.records_out.saturating_add(confirmed.records.saturating_sub(letters));
                 counters.bytes_out = counters.bytes_out.saturating_add(confirmed.payload_bytes);
                 counters.bytes_copied = counters.bytes_copied.saturating_add(confirmed.copied_bytes);
                 counters.batches = counters.batches.saturating_add(confirmed.batches);
@@ -317,7 +351,7 @@ impl<D: Driver> Flow<D> {
             counters.records_in = counters.records_in.saturating_add(records);
             counters.bytes_in = counters.bytes_in.saturating_add(bytes);
         });
-        self.send_all(stages, batch.drain()).await
+        self.send_all(stages, batch.drain().map(Held::Polled)).await
     }
 
     /// Goes on with what waited for its topic.
@@ -326,44 +360,110 @@ impl<D: Driver> Flow<D> {
         self.send_all(stages, held.into_iter()).await
     }
 
-    async fn send_all(&mut self, stages: &mut Stages, records: impl Iterator<Item = ConnectRecord>) -> Result<()> {
+    async fn send_all(&mut self, stages: &mut Stages, records: impl Iterator<Item = Held>) -> Result<()> {
         let now_ms = crate::host::unix_ms();
-        let mut topic: Option<(Option<Arc<str>>, TopicIndex)> = None;
+        let mut topic: Option<(String, TopicIndex)> = None;
         let mut records = records.enumerate();
-        while let Some((at, record)) = records.next() {
+        while let Some((at, held)) = records.next() {
             if at % YIELD_EVERY == YIELD_EVERY.saturating_sub(1) {
                 D::yield_if_needed().await;
             }
-            let known = topic.as_ref().filter(|(name, _)| *name == record.topic).map(|(_, index)| *index);
+            let ready = match held {
+                Held::Ready(ready) => Some(ready),
+                Held::Polled(record) => self.transform(stages, record, now_ms).await?,
+            };
+            let Some(ready) = ready else {
+                if self.stop.is_some() {
+                    break;
+                }
+                continue;
+            };
+            let name = topic_name(&ready.record, &stages.default_topic);
+            let known = topic.as_ref().filter(|(known, _)| *known == *name).map(|(_, index)| *index);
             let index = match known {
                 Some(index) => index,
                 None => {
-                    let Some(index) = self.find_topic(stages, &record).await? else {
-                        self.held.push(record);
-                        self.held.extend(records.map(|(_, record)| record));
+                    let name = name.into_owned();
+                    let Some(index) = self.find_topic(&name).await? else {
+                        self.held.push_back(Held::Ready(ready));
+                        self.held.extend(records.map(|(_, held)| held));
                         break;
                     };
-                    topic = Some((record.topic.clone(), index));
+                    topic = Some((name, index));
                     index
                 }
             };
-            self.send_record(stages, record, index, now_ms)?;
+            if let Err((ready, error)) = self.send_record(stages, ready, index, now_ms)? {
+                self.send_failed(stages, ready, error, index, now_ms).await?;
+            }
+            if self.stop.is_some() {
+                break;
+            }
         }
         self.producer.flush_if_idle();
         Ok(())
     }
 
-    /// The handle of a record's topic; tried until the cluster tells, or the task is to do something else.
-    async fn find_topic(&mut self, stages: &Stages, record: &ConnectRecord) -> Result<Option<TopicIndex>> {
-        let name =
-            record.topic.as_ref().filter(|name| !name.trim().is_empty()).unwrap_or(&stages.default_topic).clone();
+    /// A record through the chain; nothing when it was dropped, given up, or stops the task.
+    async fn transform(&mut self, stages: &mut Stages, record: ConnectRecord, now_ms: i64) -> Result<Option<Ready>> {
+        let mut record = record;
+        let Some(position) = record.position.take() else {
+            return Err(ConnectError::fatal(Stage::Poll, "the source gave a record without a position"));
+        };
+        if stages.chain.is_empty() {
+            return Ok(Some(Ready { record, position, original: None }));
+        }
+        let original = Box::new(record.clone());
+        let (started, mut attempt) = (Instant::now(), 0u32);
+        loop {
+            match stages.chain.apply(&mut record) {
+                Ok(Outcome::Keep) => return Ok(Some(Ready { record, position, original: Some(original) })),
+                Ok(Outcome::Drop) => {
+                    let sequence = self.inflight.push(position);
+                    self.inflight.confirm(sequence..sequence.saturating_add(1));
+                    self.control
+                        .count(|counters| counters.records_filtered = counters.records_filtered.saturating_add(1));
+                    return Ok(None);
+                }
+                Err(error) => {
+                    attempt = attempt.saturating_add(1);
+                    if !self.try_again(&error, attempt, started).await {
+                        self.give_up(stages, &original, position, error, now_ms)?;
+                        return Ok(None);
+                    }
+                    record = (*original).clone();
+                }
+            }
+        }
+    }
+
+    /// Whether a converter or transform that failed is to be tried again now; waits as long as the policy says.
+    async fn try_again(&self, error: &ConnectError, attempt: u32, started: Instant) -> bool {
+        let failure = Failure {
+            stage: error.stage(),
+            retry: error.retry(),
+            attempt,
+            elapsed: started.elapsed(),
+            random: self.client.random(),
+        };
+        match self.errant.policy.decide(failure) {
+            Decision::RetryAfter(delay) => {
+                self.control.count(|counters| counters.retries = counters.retries.saturating_add(1));
+                wait_while::<D>(&self.control, Wanted::Run, delay).await
+            }
+            Decision::GiveUp | Decision::Stop => false,
+        }
+    }
+
+    /// The handle of a topic; tried until the cluster tells, or the task is to do something else.
+    async fn find_topic(&mut self, name: &str) -> Result<Option<TopicIndex>> {
         if name.is_empty() {
             let what = "source connect lack of topic config: set connect.topicname";
             return Err(ConnectError::fatal(Stage::Send, what));
         }
         let mut attempt = 0u32;
         loop {
-            match self.producer.topic(&name).await {
+            match self.producer.topic(name).await {
                 Ok(index) => return Ok(Some(index)),
                 Err(error) => {
                     attempt = attempt.saturating_add(1);
@@ -376,41 +476,129 @@ impl<D: Driver> Flow<D> {
         }
     }
 
+    /// Converts a record and hands it to the producer. A record that can't be converted comes back with the reason.
     fn send_record(
         &mut self,
         stages: &mut Stages,
-        record: ConnectRecord,
+        ready: Ready,
+        topic: TopicIndex,
+        now_ms: i64,
+    ) -> Result<std::result::Result<(), (Ready, ConnectError)>> {
+        match stages.encode(&ready.record, now_ms) {
+            Ok(Encoded { key, body, properties }) => {
+                let sequence = self.inflight.push(ready.position);
+                let key = key.as_deref().map(String::from_utf8_lossy);
+                self.producer.append(topic, key.as_deref(), &body, properties, sequence)?;
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err((ready, error))),
+        }
+    }
+
+    /// Deals with a record that could not be converted: tries again, gives it up, or stops the task.
+    async fn send_failed(
+        &mut self,
+        stages: &mut Stages,
+        ready: Ready,
+        error: ConnectError,
         topic: TopicIndex,
         now_ms: i64,
     ) -> Result<()> {
-        let mut record = record;
-        let Some(position) = record.position.take() else {
-            let what = "the source gave a record without a position";
-            return Err(ConnectError::fatal(Stage::Poll, what));
-        };
-        let sequence = self.inflight.push(position);
-        if !stages.chain.is_empty() {
-            if stages.chain.apply(&mut record)? == Outcome::Drop {
-                self.inflight.confirm(sequence..sequence.saturating_add(1));
-                self.control.count(|counters| counters.records_filtered = counters.records_filtered.saturating_add(1));
-                return Ok(());
+        let (mut ready, mut error) = (ready, error);
+        let (started, mut attempt) = (Instant::now(), 1u32);
+        while self.try_again(&error, attempt, started).await {
+            match self.send_record(stages, ready, topic, now_ms)? {
+                Ok(()) => return Ok(()),
+                Err(failed) => (ready, error) = failed,
             }
+            attempt = attempt.saturating_add(1);
         }
-        let topic_name = record.topic.as_deref().unwrap_or(&stages.default_topic);
-        let key = stages.key_converter.encode(topic_name, record.key_schema.as_deref(), &record.key)?;
-        let body =
-            stages.value_converter.encode(topic_name, record.schema.as_deref(), &record.value)?.unwrap_or_default();
-        let properties = stages.properties.write(now_ms, key.as_deref(), &record.extensions, record.timestamp_ms)?;
-        let key_text = key.as_deref().map(String::from_utf8_lossy);
-        let appended = self.producer.append(topic, key_text.as_deref(), &body, properties, sequence);
-        appended.map_err(|error| match error.retry() {
-            Retry::BadRecord => ConnectError::fatal(error.stage(), "the record can't be sent").caused_by(error),
-            _ => error,
-        })
+        let original = ready.original.as_deref().unwrap_or(&ready.record).clone();
+        self.give_up(stages, &original, ready.position, error, now_ms)
     }
 
-    /// Waits until everything handed on is confirmed and committed; false when the task is to run again before that.
-    async fn drain(&mut self) -> Result<bool> {
+    /// Gives a record up if that is allowed: its letter goes out in its place in the window. Else the task is to stop.
+    fn give_up(
+        &mut self,
+        stages: &mut Stages,
+        original: &ConnectRecord,
+        position: Position,
+        error: ConnectError,
+        now_ms: i64,
+    ) -> Result<()> {
+        if !self.errant.policy.tolerant || error.retry() != Retry::BadRecord {
+            self.stop = Some(error);
+            return Ok(());
+        }
+        self.bad = self.bad.saturating_add(1);
+        self.errant.log(&error, format_args!("source record is at {:?} {:?}", position.partition.0, position.offset));
+        let sequence = self.inflight.push(position);
+        let Some(topic) = self.letter_topic else {
+            self.inflight.confirm(sequence..sequence.saturating_add(1));
+            self.control.count(|counters| counters.records_skipped = counters.records_skipped.saturating_add(1));
+            return Ok(());
+        };
+        let context = self.errant.context(None, &error);
+        let letter = stages.letter(original, &context, now_ms).map_err(unwritable)?;
+        let key = letter.key.as_deref().map(String::from_utf8_lossy);
+        self.producer.append(topic, key.as_deref(), &letter.body, letter.properties, sequence).map_err(unwritable)?;
+        self.letters.insert(sequence);
+        Ok(())
+    }
+
+    /// Passes over something that the source could not read.
+    fn skip(&mut self, error: &ConnectError) {
+        self.bad = self.bad.saturating_add(1);
+        self.errant.log(error, "the source has no record");
+        self.control.count(|counters| counters.records_skipped = counters.records_skipped.saturating_add(1));
+    }
+
+    /// Letters among confirmed records; they are no longer on their way.
+    fn take_letters(&mut self, confirmed: &[Range<Sequence>]) -> u64 {
+        if self.letters.is_empty() {
+            return 0;
+        }
+        let before = self.letters.len();
+        self.letters.retain(|letter| !confirmed.iter().any(|range| range.contains(letter)));
+        before.saturating_sub(self.letters.len()) as u64
+    }
+
+    /// Finds the dead letter topic, if there is to be one; tried until the cluster tells, or the task is to stop.
+    async fn open_letters(&mut self) -> Result<()> {
+        let Some(queue) = self.errant.policy.dead_letters.clone().filter(|_| self.errant.policy.tolerant) else {
+            return Ok(());
+        };
+        let mut attempt = 0u32;
+        while self.control.wanted.get() != Wanted::Stop {
+            match letter_topic(&mut self.producer, &queue).await {
+                Ok(index) => {
+                    self.letter_topic = Some(index);
+                    return Ok(());
+                }
+                Err(error) => {
+                    attempt = attempt.saturating_add(1);
+                    wait_to_retry(&self.control, &self.client, error, attempt).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers and commits everything before the record at fault; gives the error to end with.
+    async fn end_with(&mut self, task: &mut dyn DynSourceTask, error: ConnectError) -> ConnectError {
+        if let Err(other) = self.drain(true).await {
+            tracing::warn!(task = %self.control.task, "ending because of another failure: {other}");
+            return error;
+        }
+        if let Err(other) = self.tell_committed(task).await {
+            tracing::warn!(task = %self.control.task, "the source could not be told what was committed: {other}");
+        }
+        error
+    }
+
+    /// Waits until everything handed on is confirmed and committed; false when the task is to run again before that. A
+    /// task that is `ending` for a reason of its own is to run all the same.
+    async fn drain(&mut self, ending: bool) -> Result<bool> {
         let mut deadline = StopDeadline::default();
         loop {
             let changed = self.producer.changed();
@@ -420,7 +608,7 @@ impl<D: Driver> Flow<D> {
             if self.inflight.uncommitted() == 0 {
                 return Ok(true);
             }
-            if self.control.wanted.get() == Wanted::Run {
+            if !ending && self.control.wanted.get() == Wanted::Run {
                 return Ok(false);
             }
             if self.inflight.committable_records() > 0 {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use rmqc_core::record::raw_pairs;
 use rmqc_io::driver::Driver as _;
 use rmqc_io::driver::bell::Bell;
 use rmqc_io::driver::epoll::Epoll;
@@ -25,6 +26,7 @@ use super::{DEADLINE, TempDir};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     pub key: Vec<u8>,
+    pub properties: Vec<u8>,
     pub body: Vec<u8>,
     pub store_ms: i64,
 }
@@ -161,6 +163,13 @@ impl TestBroker {
         })
     }
 
+    /// Names and values of the properties of each message that a topic holds.
+    pub fn properties(&self, topic: &str) -> Vec<Vec<(String, String)>> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let pairs = |stored: &Stored| raw_pairs(&stored.properties).map(|(k, v)| (text(k), text(v))).collect();
+        self.content(topic).values().flatten().map(pairs).collect()
+    }
+
     /// Numbers of the generated records that a topic holds, in no order.
     pub fn numbers(&self, topic: &str) -> Vec<u64> {
         self.content(topic).values().flatten().map(Stored::number).collect()
@@ -196,7 +205,8 @@ async fn queue_content(connection: &Connection, topic: &str, queue: i64) -> Vec<
             assert_eq!(message.queue_offset, offset, "no gap in queue {queue}");
             offset += 1;
             let key = find(&message.properties, KEYS).unwrap_or_default().to_vec();
-            found.push(Stored { key, body: message.body.to_vec(), store_ms: message.store_ms });
+            let (properties, body) = (message.properties.to_vec(), message.body.to_vec());
+            found.push(Stored { key, properties, body, store_ms: message.store_ms });
         }
     }
 }

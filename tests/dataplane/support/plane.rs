@@ -327,6 +327,7 @@ fn shown(event: &ShardEvent) -> String {
         ShardEvent::TaskStopped(task, _) => format!("{task} stopped"),
         ShardEvent::TaskFailed { task, cause, .. } => format!("{task} failed: {cause}"),
         ShardEvent::Positions(task, ..) => format!("positions of {task}"),
+        ShardEvent::PauseWanted(task, _, text) => format!("{task} wants a pause: {text}"),
         ShardEvent::TaskWarning(task, _, text) => format!("warning of {task}: {text}"),
         ShardEvent::Report(shard, ..) => format!("report of {shard}"),
         ShardEvent::ShardReplaced { shard, cause, .. } => format!("{shard} replaced: {cause}"),

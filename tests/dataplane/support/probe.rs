@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rmqc_core::connector::{SinkTask, SourceTask};
-use rmqc_core::context::TaskContext;
+use rmqc_core::context::{ErrantRecords, TaskContext};
+use rmqc_core::converter::{Converter, SchemaAndValue};
 use rmqc_core::error::{ConnectError, Result, Stage};
 use rmqc_core::host::Host;
 use rmqc_core::position::{Position, RecordOffset, RecordPartition, Scalar};
 use rmqc_core::record::{ConnectRecord, Extensions, RecordBatch};
-use rmqc_core::registry::{ConnectorFactory, TaskBuilder};
+use rmqc_core::registry::{ConnectorFactory, ConverterFactory, TaskBuilder};
+use rmqc_core::schema::Schema;
 use rmqc_core::value::{Text, Value};
 
 use super::wait_for;
@@ -115,6 +117,7 @@ impl Probe {
 
 struct TestSink {
     probe: Arc<Probe>,
+    errant: Rc<ErrantRecords>,
     host: Rc<dyn Host>,
 }
 
@@ -145,7 +148,14 @@ impl SinkTask for TestSink {
             self.host.sleep(Duration::from_millis(1)).await;
         }
         self.probe.puts.lock().unwrap().push(records.len());
-        self.probe.seen.lock().unwrap().extend(records.iter().map(seen));
+        for (index, seen) in records.iter().map(seen).enumerate() {
+            if seen.value.starts_with(b"reject") {
+                let what = ConnectError::bad_record(Stage::Put, "a value that the test rejects");
+                self.errant.report(index, what)?;
+            } else {
+                self.probe.seen.lock().unwrap().push(seen);
+            }
+        }
         Ok(())
     }
 
@@ -207,7 +217,8 @@ inventory::submit! {
         validate: |_| Ok(()),
         task_configs: |properties, _| Ok(vec![properties.clone()]),
         build: TaskBuilder::Sink(|context| {
-            Ok(Box::new(TestSink { probe: of(&context), host: context.host.clone() }))
+            let (probe, host, errant) = (of(&context), context.host.clone(), context.errant.clone());
+            Ok(Box::new(TestSink { probe, errant, host }))
         }),
     }
 }
@@ -230,5 +241,43 @@ inventory::submit! {
             let (probe, host) = (of(&context), context.host.clone());
             Ok(Box::new(TestSource { probe, host, partition: Arc::new(partition), next }))
         }),
+    }
+}
+
+/// Refuses texts that begin with a word, both ways.
+struct Picky {
+    refused: String,
+}
+
+impl Picky {
+    fn check(&self, text: &[u8]) -> Result<()> {
+        let number = || std::str::from_utf8(text).ok()?.split(' ').next()?.parse::<u64>().ok();
+        let refused = match self.refused.as_str() {
+            "sevens" => number().is_some_and(|number| number % 10 == 7),
+            word => text.starts_with(word.as_bytes()),
+        };
+        if refused { Err(ConnectError::bad_record(Stage::Convert, "a text that the test refuses")) } else { Ok(()) }
+    }
+}
+
+impl Converter for Picky {
+    fn encode(&self, _topic: &str, _schema: Option<&Schema>, value: &Value) -> Result<Option<Bytes>> {
+        let Value::String(text) = value else { panic!("text, not {}", value.kind()) };
+        self.check(text.as_bytes())?;
+        Ok(Some(text.as_bytes().clone()))
+    }
+
+    fn decode(&self, _topic: &str, bytes: Option<Bytes>) -> Result<SchemaAndValue> {
+        let bytes = bytes.unwrap();
+        self.check(&bytes)?;
+        Ok(SchemaAndValue { schema: None, value: Value::String(Text::from_bytes(bytes)) })
+    }
+}
+
+inventory::submit! {
+    ConverterFactory {
+        name: "test-picky",
+        java_class: "rmqc.test.PickyConverter",
+        build: |config| Ok(Box::new(Picky { refused: config["refused"].clone() })),
     }
 }

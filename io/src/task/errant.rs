@@ -1,0 +1,180 @@
+//! Records that are given up: carries out what the policy decides, logs, counts, and writes dead letters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rmqc_core::config::Properties;
+use rmqc_core::dlq::{Consumed, context, log_line};
+use rmqc_core::error::{ConnectError, Result, Retry, Stage};
+use rmqc_core::id::TaskId;
+use rmqc_core::tolerance::{Breaker, DeadLetterQueue, ErrorPolicy};
+
+use crate::driver::Driver;
+use crate::local::first;
+use crate::producer::properties::PropertiesWriter;
+use crate::producer::queue::QueueTurns;
+use crate::producer::{Producer, ProducerSettings, TopicIndex};
+use crate::remoting::client::Client;
+use crate::remoting::message::Message;
+use crate::remoting::properties::{KEYS, find};
+
+/// Longest wait for letters on their way before the caller looks at what else there is to do.
+const LETTERS_WAIT: Duration = Duration::from_secs(1);
+
+/// The error policy of one task at work.
+pub(super) struct Errant {
+    /// What may be given up.
+    pub policy: ErrorPolicy,
+    task: TaskId,
+    breaker: Breaker,
+}
+
+impl Errant {
+    pub fn new(task: &TaskId, config: &Properties) -> Self {
+        let policy = ErrorPolicy::from_config(config);
+        if policy.tolerant && policy.dead_letters.is_none() {
+            tracing::warn!(%task, "bad records will be dropped: errors.tolerance=all without errors.deadletterqueue.topic.name");
+        }
+        Self { breaker: Breaker::new(&policy), policy, task: task.clone() }
+    }
+
+    /// Whether a record must be kept as it came until it is delivered, in case it has to be given up.
+    pub fn keeps_origins(&self) -> bool {
+        self.policy.tolerant
+    }
+
+    /// Logs a record that is given up, if that is wanted. `record` says which one it was.
+    pub fn log(&self, error: &ConnectError, record: impl std::fmt::Display) {
+        if self.policy.log {
+            let record = self.policy.log_messages.then(|| record.to_string());
+            tracing::error!("{} {error}", log_line(&self.task, error, record.as_deref()));
+        }
+    }
+
+    /// Takes so many records in, of which so many were given up. Gives the reason to pause when they were too many.
+    pub fn note(&mut self, records: u64, bad: u64) -> Option<String> {
+        let found = self.breaker.note(records, bad)?;
+        Some(format!(
+            "paused: {found} of at most {} records were bad (errors.breaker.percent={}); resume the connector when the \
+             cause is gone",
+            self.policy.breaker_records, self.policy.breaker_percent
+        ))
+    }
+
+    /// The properties that a letter gets on top of its record's own.
+    pub fn context(&self, consumed: Option<&Consumed>, error: &ConnectError) -> Vec<(&'static str, String)> {
+        match &self.policy.dead_letters {
+            Some(queue) if queue.context => context(&self.task, consumed, error),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Finds the dead letter topic for a producer, creating it with the configured numbers of queues.
+pub(super) async fn letter_topic<D: Driver>(producer: &mut Producer<D>, queue: &DeadLetterQueue) -> Result<TopicIndex> {
+    producer.topic_with_queues(&queue.topic, Some((queue.read_queues, queue.write_queues))).await
+}
+
+/// Where a message stood.
+pub(super) fn consumed(topic: &Arc<str>, message: &Message) -> Consumed {
+    Consumed {
+        topic: topic.to_string(),
+        queue_id: message.queue_id,
+        queue_offset: message.queue_offset,
+        born_ms: message.born_ms,
+        store_ms: message.store_ms,
+    }
+}
+
+/// The letters of a sink task: a producer of their own, and how many of them are stored.
+pub(super) struct Letters<D> {
+    producer: Producer<D>,
+    topic: TopicIndex,
+    writer: PropertiesWriter,
+    /// Letters handed to the producer.
+    sent: u64,
+    /// Letters that the broker has confirmed.
+    stored: u64,
+}
+
+impl<D: Driver> Letters<D> {
+    /// Finds or creates the topic.
+    ///
+    /// # Errors
+    /// `Retry::Later` when the cluster can't be asked; fatal when the topic can't be had.
+    pub async fn open(client: &Client<D>, queue: &DeadLetterQueue, writer: PropertiesWriter) -> Result<Self> {
+        let settings = ProducerSettings {
+            batch_bytes_max: 256 * 1024,
+            batch_messages_max: 1024,
+            inflight_requests_max: 4,
+            // A letter follows its key's queue, so that those of one key stay in order.
+            ordered: true,
+        };
+        let mut producer = Producer::new(client.clone(), settings, QueueTurns::default());
+        let topic = letter_topic(&mut producer, queue).await?;
+        Ok(Self { producer, topic, writer, sent: 0, stored: 0 })
+    }
+
+    /// Sends a consumed message on as a letter: its body unchanged, its own properties kept, the context added.
+    ///
+    /// # Errors
+    /// A message that can't be a letter.
+    pub fn send(&mut self, message: &Message, context: &[(&'static str, String)]) -> Result<()> {
+        // Consumers see the body that they would have seen; what can't be expanded goes as it is stored.
+        let body: Bytes = message.plain_body().unwrap_or_else(|_| message.body.clone());
+        let properties = self.writer.write_letter(crate::host::unix_ms(), &message.properties, context)?;
+        let key = find(&message.properties, KEYS).map(String::from_utf8_lossy);
+        self.producer.append(self.topic, key.as_deref(), &body, properties, self.sent).map_err(unwritable)?;
+        self.sent = self.sent.saturating_add(1);
+        Ok(())
+    }
+
+    /// Takes confirmations.
+    ///
+    /// # Errors
+    /// The failure that keeps letters from being stored.
+    pub fn settle(&mut self) -> Result<u64> {
+        let confirmed = self.producer.take_confirmed()?;
+        self.stored = self.stored.saturating_add(confirmed.records);
+        self.producer.flush_if_idle();
+        Ok(confirmed.records)
+    }
+
+    /// Payload bytes of letters on their way.
+    pub fn unconfirmed_bytes(&self) -> u64 {
+        self.producer.unconfirmed_bytes()
+    }
+
+    /// Waits until every letter is stored; gives how many were stored meanwhile.
+    ///
+    /// # Errors
+    /// `Retry::Later` when it takes long; call again.
+    pub async fn flush(&mut self) -> Result<u64> {
+        let mut stored = 0u64;
+        let mut deadline = std::pin::pin!(D::sleep(LETTERS_WAIT));
+        loop {
+            let changed = self.producer.changed();
+            let seen = changed.seen();
+            stored = stored.saturating_add(self.settle()?);
+            self.producer.flush();
+            if self.stored == self.sent {
+                return Ok(stored);
+            }
+            if let crate::local::First::B(()) = first(changed.since(seen), deadline.as_mut()).await {
+                let what = format!("{} dead letters are not stored yet", self.sent.saturating_sub(self.stored));
+                return Err(ConnectError::later(Stage::Send, what));
+            }
+        }
+    }
+}
+
+/// A letter that no message can hold: nothing is left but to stop.
+pub(super) fn unwritable(error: ConnectError) -> ConnectError {
+    match error.retry() {
+        Retry::BadRecord => {
+            ConnectError::fatal(Stage::Send, "the record can't be a dead letter either").caused_by(error)
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,89 @@
+//! Messages as records: convert, then transform. What is bad about one is found here, before any sink sees it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rmqc_core::chain::Chain;
+use rmqc_core::config::Properties;
+use rmqc_core::config::connector as keys;
+use rmqc_core::converter::Converter;
+use rmqc_core::error::{ConnectError, Result, Stage};
+use rmqc_core::position::{Position, RecordOffset, RecordPartition};
+use rmqc_core::record::{ConnectRecord, Extensions};
+use rmqc_core::transform::Outcome;
+
+use super::{chain, converter};
+use crate::remoting::message::Message;
+use crate::remoting::properties::{CONNECT_TIMESTAMP, KEYS, TOMBSTONE, find};
+
+/// What turns messages into records.
+pub(super) struct Stages {
+    chain: Chain,
+    key_converter: Box<dyn Converter>,
+    value_converter: Box<dyn Converter>,
+}
+
+impl Stages {
+    /// What the configuration names.
+    ///
+    /// # Errors
+    /// Fatal when something of it can't be built.
+    pub fn build(config: &Properties) -> Result<Self> {
+        Ok(Self {
+            chain: chain(config)?,
+            key_converter: converter(&keys::KEY_CONVERTER, config, true)?,
+            value_converter: converter(&keys::VALUE_CONVERTER, config, false)?,
+        })
+    }
+
+    /// The record of a message, after the chain; nothing when the chain drops it.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its place.
+    pub fn record(
+        &self,
+        topic: &Arc<str>,
+        partition: &Arc<RecordPartition>,
+        message: &Message,
+    ) -> Result<Option<ConnectRecord>> {
+        let place = |error: ConnectError| {
+            let what = format!("topic {topic}, queue {}, offset {}", message.queue_id, message.queue_offset);
+            error.at_place(what)
+        };
+        let mut record = self.decode(topic, message).map_err(place)?;
+        let offset =
+            RecordOffset::Counter { field: "queueOffset", value: u64::try_from(message.queue_offset).unwrap_or(0) };
+        record.position = Some(Position { partition: partition.clone(), offset });
+        match self.chain.apply(&mut record).map_err(place)? {
+            Outcome::Keep => Ok(Some(record)),
+            Outcome::Drop => Ok(None),
+        }
+    }
+
+    /// Key from `KEYS`, value from the body, time from `connect.timestamp` or the born time.
+    fn decode(&self, topic: &Arc<str>, message: &Message) -> Result<ConnectRecord> {
+        let body = message
+            .plain_body()
+            .map_err(|error| ConnectError::bad_record(Stage::Consume, "cannot expand the body").caused_by(error))?;
+        let properties = &message.properties;
+        let key = find(properties, KEYS).filter(|key| !key.is_empty()).map(|key| properties.slice_ref(key));
+        let key = self.key_converter.decode(topic, key)?;
+        let no_value = body.is_empty() && find(properties, TOMBSTONE).is_some();
+        let value = self.value_converter.decode(topic, (!no_value).then_some(body))?;
+        Ok(ConnectRecord {
+            topic: Some(topic.clone()),
+            key: key.value,
+            key_schema: key.schema,
+            value: value.value,
+            schema: value.schema,
+            extensions: Extensions::Message(properties.clone()),
+            timestamp_ms: Some(timestamp(properties).unwrap_or(message.born_ms)),
+            position: None,
+        })
+    }
+}
+
+/// The record's time as the source wrote it.
+fn timestamp(properties: &Bytes) -> Option<i64> {
+    std::str::from_utf8(find(properties, CONNECT_TIMESTAMP)?).ok()?.parse().ok()
+}
