@@ -114,6 +114,15 @@ impl RealBroker {
         });
     }
 
+    /// Queues of a topic that may be written to, as the name server tells clients.
+    pub fn write_queues(&self, topic: &str) -> u32 {
+        let answer = call(&self.namesrv, GET_ROUTE_INFO, json!({ "topic": topic })).expect("the name server answers");
+        // Not JSON to every parser: broker numbers come as keys without quotes.
+        let route = String::from_utf8_lossy(&answer.body).into_owned();
+        let (_, count) = route.split_once("\"writeQueueNums\":").expect("the topic has queues");
+        count.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    }
+
     /// Offset after the last message of one queue.
     pub fn max_offset(&self, topic: &str, queue: u32) -> i64 {
         wait_for("the broker tells a queue's end", ADMIN_DEADLINE, || {

@@ -16,6 +16,7 @@ pub mod java;
 pub mod lines;
 pub mod remoting;
 pub mod seccomp;
+pub mod seeded;
 pub mod worker;
 
 use std::path::{Path, PathBuf};
