@@ -16,6 +16,7 @@ mod support;
 
 mod kills;
 mod order;
+mod poison;
 
 use std::time::Duration;
 
