@@ -12,7 +12,7 @@ use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::registry::ConnectorFactory;
 use rmqc_core::state::TaskState;
 
-use crate::placement::place;
+use crate::placement::{Load, place};
 
 #[cfg(test)]
 mod tests;
@@ -446,14 +446,16 @@ impl TaskTable {
     }
 
     fn start(&mut self, task: &TaskId, now: Now) -> Option<Outgoing> {
-        let mut loads = vec![0usize; self.shards];
+        let mut loads = vec![Load::default(); self.shards];
         let mut home = None;
         for (other, entry) in self.entries.iter().filter(|(_, entry)| entry.active()) {
             let Some(shard) = entry.shard else { continue };
+            let sibling = other.connector == task.connector;
             if let Some(load) = loads.get_mut(shard.index()) {
-                *load += 1;
+                load.tasks += 1;
+                load.siblings += usize::from(sibling);
             }
-            if other.connector == task.connector {
+            if sibling {
                 home = Some(shard);
             }
         }

@@ -53,6 +53,9 @@ pub struct ConnectorFactory {
     /// Splits the work: one configuration for each task, at least one, at most `max_tasks`. Must give the same answer
     /// for the same input.
     pub task_configs: fn(config: &Properties, max_tasks: usize) -> Result<Vec<Properties>, ConfigErrors>,
+    /// Whether several of its tasks may write at once, each with its own queues: such a sink gets one task a shard when
+    /// its configuration names no `max.tasks`. False for sources, which split their work by themselves.
+    pub shardable: bool,
     /// Builds a task.
     pub build: TaskBuilder,
 }
@@ -156,6 +159,18 @@ pub fn find_connector(asked: &str) -> Option<&'static ConnectorFactory> {
     inventory::iter::<ConnectorFactory>
         .into_iter()
         .find(|factory| answers_to(asked, factory.name, factory.java_class, "Connector"))
+}
+
+/// Finds what builds a task of that kind by the task's Java class, its simple name, or any name of its connector.
+#[must_use]
+pub fn find_task(asked: &str, kind: ConnectorKind) -> Option<&'static ConnectorFactory> {
+    let is_task = |factory: &&ConnectorFactory| {
+        let task_class = factory.java_task_class;
+        asked == task_class
+            || asked == simple_name(task_class)
+            || answers_to(asked, factory.name, factory.java_class, "Connector")
+    };
+    inventory::iter::<ConnectorFactory>.into_iter().filter(|factory| factory.build.kind() == kind).find(is_task)
 }
 
 /// Finds a converter by our name, Java class, simple class name, or that without `Converter`.

@@ -89,6 +89,7 @@ inventory::submit! {
         keys: &[],
         validate: |_| Ok(()),
         task_configs: |config, _| Ok(vec![config.clone()]),
+        shardable: false,
         build: TaskBuilder::Source(|_| Ok(Box::new(FullSource { next: 0 }))),
     }
 }
@@ -101,6 +102,7 @@ inventory::submit! {
         keys: &[],
         validate: |_| Ok(()),
         task_configs: |config, _| Ok(vec![config.clone()]),
+        shardable: false,
         build: TaskBuilder::Sink(|_| Ok(Box::new(KeepSink))),
     }
 }

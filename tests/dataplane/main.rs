@@ -9,12 +9,14 @@
 )]
 
 mod bounds;
+mod direct;
 mod errors;
 mod failures;
 mod flow;
 mod groups;
 mod order;
 mod signed;
+mod spread;
 mod starts;
 mod stops;
 mod support;

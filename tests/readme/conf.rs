@@ -120,7 +120,7 @@ fn define_example(path: &Path) -> usize {
     let properties: Properties = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let string = "org.apache.rocketmq.connect.runtime.converter.record.StringConverter".to_owned();
     let defaults = ConverterDefaults { key: string.clone(), value: string };
-    let definition = define(&properties, &defaults).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let definition = define(&properties, &defaults, 1).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     definition.tasks.len()
 }
 

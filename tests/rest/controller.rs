@@ -51,6 +51,25 @@ fn connectors_targets_and_positions_survive_a_restart() {
 }
 
 #[test]
+fn a_direct_task_goes_on_from_its_connectors_positions() {
+    let dir = tempfile::tempdir().unwrap();
+    let wishes = Wishes { dir: Some(dir.path()), ..Wishes::default() };
+    let world = World::start(wishes);
+    let config = json!({"connector.class": "FileSink", "connector.direct.enable": "true", "filename": "f",
+        "source.task.class": "FileSourceTask", "sink.task.class": "FileSinkTask"});
+    world.create("a", &config);
+    world.wait_for_state("a", 0, "RUNNING");
+    let task = TaskId::new("a", 0);
+    let generation = world.port.generation(&task).unwrap();
+    world.port.say(ShardEvent::Positions(task, generation, vec![position(42)]));
+    world.wait_for_order(&format!("stored a-0 g{}", generation.0));
+    assert!(world.stop().is_empty());
+    let world = World::start(wishes);
+    world.wait_for_order("start a-0 shard-0 positions=1");
+    assert!(world.stop().is_empty());
+}
+
+#[test]
 fn a_stop_drains_the_tasks_before_it_ends_the_shards() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::start(Wishes { dir: Some(dir.path()), ..Wishes::default() });

@@ -32,6 +32,7 @@ inventory::submit! {
         keys: &[FILENAME, PASSWORD],
         validate: |_| Ok(()),
         task_configs: one_task,
+        shardable: false,
         build: TaskBuilder::Source(|_| Err(ConnectError::fatal(Stage::Lifecycle, "never built"))),
     }
 }
@@ -44,6 +45,7 @@ inventory::submit! {
         keys: &[FILENAME],
         validate: |_| Ok(()),
         task_configs: |config, max| Ok((0..max).map(|_| config.clone()).collect()),
+        shardable: false,
         build: TaskBuilder::Sink(|_| Err(ConnectError::fatal(Stage::Lifecycle, "never built"))),
     }
 }

@@ -81,7 +81,7 @@ fn real_status_codes_are_given_when_asked_for() {
 fn all_faults_of_a_configuration_are_named_at_once() {
     let world = World::start(Wishes::default());
     let config = json!({"connector.class": "FileSink", "max.tasks": "abc", "ordering.msg.enable": "maybe",
-        "transforms": "a,b", "transforms.a.class": "x.A", "value.converter": "x.C", "connector.direct.enable": "true"});
+        "transforms": "a,b", "transforms.a.class": "x.A", "value.converter": "x.C"});
     let answer = world.ask("POST", "/connectors/c", Some(&config.to_string())).json();
     let message = answer["message"].as_str().unwrap();
     for part in [
@@ -91,11 +91,64 @@ fn all_faults_of_a_configuration_are_named_at_once() {
         "Config ordering.msg.enable is \"maybe\"",
         "RecordConverter and which name matches x.C",
         "Transform and which name matches x.A",
-        "connector.direct.enable",
     ] {
         assert!(message.contains(part), "{part} is not in {message}");
     }
     assert_eq!(world.get("/connectors/list")["body"], json!({}), "nothing of it is kept");
+}
+
+#[test]
+fn a_direct_connector_must_name_both_tasks() {
+    let world = World::start(Wishes::default());
+    let direct = |source: &str, sink: &str| {
+        json!({"connector.class": "FileSink", "connector.direct.enable": "true", "source.task.class": source,
+            "sink.task.class": sink, "filename": "f"})
+    };
+    let refused = |config: &serde_json::Value| {
+        let answer = world.ask("POST", "/connectors/c", Some(&config.to_string())).json();
+        assert_ne!(answer["status"], 200, "{answer}");
+        answer["message"].as_str().unwrap().to_owned()
+    };
+    let message = refused(&json!({"connector.class": "FileSink", "connector.direct.enable": "true", "filename": "f"}));
+    assert_eq!(message, "Request config key: source.task.class; Request config key: sink.task.class");
+    let message = refused(&direct("FileSinkTask", "x.NoTask"));
+    for part in [
+        "implements SourceTask and which name matches FileSinkTask",
+        "implements SinkTask and which name matches x.NoTask",
+        "org.apache.rocketmq.connect.file.FileSinkTask",
+    ] {
+        assert!(message.contains(part), "{part} is not in {message}");
+    }
+    let mut config = direct("FileSourceTask", "file-sink");
+    config.as_object_mut().unwrap().remove("filename");
+    assert_eq!(refused(&config), "Request config key: filename", "a fault of all parts is told once");
+    let mut config = direct("FileSourceTask", "file-sink");
+    config["max.tasks"] = json!(2);
+    assert!(refused(&config).contains("max.tasks"), "two tasks would read the same");
+    // A sink's topics are not asked for: nothing is read from any.
+    world.create("c", &direct("FileSourceTask", "file-sink"));
+    world.wait_for_state("c", 0, "RUNNING");
+    let config = &world.get("/connectors/c/tasks")["body"][0]["config"];
+    for (key, value) in [
+        ("task.type", "DIRECT"),
+        ("source.task.class", "FileSourceTask"),
+        ("sink.task.class", "file-sink"),
+        ("task.class", "org.apache.rocketmq.connect.file.FileSinkTask"),
+        ("task.id", "0"),
+    ] {
+        assert_eq!(config[key], value, "{config}");
+    }
+}
+
+#[test]
+fn a_direct_connectors_secrets_are_those_of_both_tasks() {
+    let world = World::start(Wishes { mask_secrets: true, ..Wishes::default() });
+    let config = json!({"connector.class": "FileSink", "connector.direct.enable": "true", "filename": "f",
+        "source.task.class": "FileSourceTask", "sink.task.class": "FileSinkTask", "pass": "hush"});
+    world.create("c", &config);
+    for path in ["/connectors/c/config", "/connectors/c/tasks", "/connectors/list"] {
+        assert!(!world.ask("GET", path, None).body.contains("hush"), "{path}");
+    }
 }
 
 #[test]

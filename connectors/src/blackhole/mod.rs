@@ -21,6 +21,7 @@ inventory::submit! {
         keys: config::KEYS,
         validate: |properties| BlackholeConfig::parse(properties).map(drop),
         task_configs: |properties, max_tasks| Ok(vec![properties.clone(); max_tasks.max(1)]),
+        shardable: true,
         build: TaskBuilder::Sink(|context| {
             let bad = |errors: ConfigErrors| {
                 ConnectError::fatal(Stage::Lifecycle, "bad configuration").caused_by(errors)

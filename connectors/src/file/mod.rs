@@ -50,6 +50,7 @@ inventory::submit! {
         keys: config::SOURCE_KEYS,
         validate: |properties| FileSourceConfig::parse(properties).map(drop),
         task_configs: config::source_task_configs,
+        shardable: false,
         build: TaskBuilder::Source(|context| {
             let config = FileSourceConfig::parse(&context.config).map_err(bad_config)?;
             Ok(Box::new(FileSource::new(config, &context)?))
@@ -65,6 +66,7 @@ inventory::submit! {
         keys: config::SINK_KEYS,
         validate: |properties| FileSinkConfig::parse(properties).map(drop),
         task_configs: sink_task_configs,
+        shardable: false,
         build: TaskBuilder::Sink(|context| {
             let config = FileSinkConfig::parse(&context.config).map_err(bad_config)?;
             Ok(Box::new(FileSink::new(config, &context)?))

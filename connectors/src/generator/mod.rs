@@ -27,6 +27,7 @@ inventory::submit! {
         keys: config::KEYS,
         validate: |properties| GeneratorConfig::parse(properties).map(drop),
         task_configs: config::task_configs,
+        shardable: false,
         build: TaskBuilder::Source(|context| {
             let bad = |errors: ConfigErrors| {
                 ConnectError::fatal(Stage::Lifecycle, "bad configuration").caused_by(errors)

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use rmqc_core::chain::Chain;
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector::{
-    CONNECTOR_CLASS, KEY_CONVERTER, MAX_TASKS, ORDERING, TOPIC_NAME, TOPIC_NAMES, VALUE_CONVERTER, sink_topics,
+    CONNECTOR_CLASS, DIRECT_ENABLE, DIRECT_TASK, KEY_CONVERTER, MAX_TASKS, ORDERING, SINK_TASK_CLASS,
+    SOURCE_TASK_CLASS, TASK_TYPE, TOPIC_NAME, TOPIC_NAMES, VALUE_CONVERTER, sink_topics,
 };
-use rmqc_core::config::key::{ConfigError, ConfigErrors, ConfigKey, MASK, check_all, is_secret};
+use rmqc_core::config::key::{ConfigError, ConfigErrors, MASK, check_all, is_secret};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind, connectors, find_connector, find_converter};
 
-use super::{ControlError, keys_of};
+use super::direct::Halves;
+use super::{ControlError, known_keys};
 use crate::worker::Desired;
 
 /// Converters of connectors that name none.
@@ -46,11 +48,15 @@ impl Definition {
     }
 }
 
-/// Checks a configuration and splits it into tasks.
+/// Checks a configuration and splits it into tasks, for a worker of so many shards.
 ///
 /// # Errors
 /// A missing or unknown class, else everything that is wrong with the keys, in the Java worker's words where it has any.
-pub fn define(properties: &Properties, defaults: &ConverterDefaults) -> Result<Definition, ControlError> {
+pub fn define(
+    properties: &Properties,
+    defaults: &ConverterDefaults,
+    shards: usize,
+) -> Result<Definition, ControlError> {
     let Some(class) = CONNECTOR_CLASS.text(properties) else {
         let message = format!("Request config key: {}", CONNECTOR_CLASS.name);
         return Err(ControlError::Invalid(ConfigError::new(CONNECTOR_CLASS.name, message).into()));
@@ -66,11 +72,16 @@ pub fn define(properties: &Properties, defaults: &ConverterDefaults) -> Result<D
     if !errors.is_empty() {
         return Err(ControlError::Invalid(ConfigErrors(errors)));
     }
-    let max_tasks = usize::try_from(MAX_TASKS.integer(properties)).unwrap_or(1).max(1);
+    // Looked at once more: the faults of what can't be found have been told above.
+    let halves = Halves::of(properties).map_err(ControlError::Invalid)?;
+    let max_tasks = max_tasks(properties, factory, halves.is_some(), shards);
     let parts = (factory.task_configs)(properties, max_tasks).map_err(ControlError::Invalid)?;
     if parts.is_empty() {
         let message = "The connector taskConfigs is empty, Please check configuration";
         return Err(ControlError::Invalid(ConfigError::new(MAX_TASKS.name, message).into()));
+    }
+    if let Some(halves) = halves {
+        halves.check_split(factory, parts.len()).map_err(|error| ControlError::Invalid(error.into()))?;
     }
     let tasks =
         (0usize..).zip(parts).map(|(index, part)| Arc::new(task_config(properties, part, factory, defaults, index)));
@@ -84,14 +95,18 @@ fn faults(
     defaults: &ConverterDefaults,
 ) -> Vec<ConfigError> {
     let mut errors = Vec::new();
-    let sink = factory.build.kind() == ConnectorKind::Sink;
-    if sink && sink_topics(properties).is_empty() {
+    let halves = Halves::of(properties).unwrap_or_else(|wrong| {
+        errors.extend(wrong.0);
+        None
+    });
+    let reads_topics = factory.build.kind() == ConnectorKind::Sink && !DIRECT_ENABLE.boolean(properties);
+    if reads_topics && sink_topics(properties).is_empty() {
         let message = format!("Config {} cannot be empty", TOPIC_NAMES.name);
         errors.push(ConfigError::new(TOPIC_NAMES.name, message));
     }
-    let keys: Vec<ConfigKey> = keys_of(factory).copied().collect();
+    let keys = known_keys(properties, Some(factory));
     for error in check_all(&keys, properties).err().map(|errors| errors.0).unwrap_or_default() {
-        errors.push(as_java(error, properties));
+        push_new(&mut errors, as_java(error, properties));
     }
     for (name, value) in properties {
         if value == MASK && is_secret(name, &keys) {
@@ -107,11 +122,21 @@ fn faults(
         }
     }
     errors.extend(Chain::from_config(properties).err().map(|errors| errors.0).unwrap_or_default());
-    errors.extend(unsupported(properties));
     if errors.is_empty() {
-        errors.extend((factory.validate)(properties).err().map(|errors| errors.0).unwrap_or_default());
+        let parts = std::iter::once(factory).chain(halves.into_iter().flat_map(|halves| [halves.source, halves.sink]));
+        for error in parts.flat_map(|part| (part.validate)(properties).err().map(|errors| errors.0).unwrap_or_default())
+        {
+            push_new(&mut errors, error);
+        }
     }
     errors
+}
+
+/// Tells a fault once, though two parts of a direct connector may find it.
+fn push_new(errors: &mut Vec<ConfigError>, error: ConfigError) {
+    if !errors.contains(&error) {
+        errors.push(error);
+    }
 }
 
 /// The Java worker's words for a number that is none.
@@ -127,16 +152,14 @@ fn as_java(error: ConfigError, properties: &Properties) -> ConfigError {
     }
 }
 
-/// Keys of the Java worker that ask for something that this one can't do yet: refused, for nothing asked for may be
-/// left out in silence.
-fn unsupported(properties: &Properties) -> Vec<ConfigError> {
-    let text = |name: &str| properties.get(name).map(|text| text.trim()).unwrap_or_default();
-    let mut errors = Vec::new();
-    if text("connector.direct.enable").eq_ignore_ascii_case("true") {
-        let message = "Config connector.direct.enable is \"true\", but this worker has no direct tasks";
-        errors.push(ConfigError::new("connector.direct.enable", message));
+/// How many tasks the connector may split its work into. A sink whose tasks may write side by side gets one task a shard,
+/// so that every core has its part, unless it is told otherwise, or must keep an order, for which one shard is home.
+fn max_tasks(properties: &Properties, factory: &ConnectorFactory, direct: bool, shards: usize) -> usize {
+    let spreads = factory.shardable && !direct && !ORDERING.boolean(properties);
+    if spreads && MAX_TASKS.given(properties).is_none() {
+        return shards.max(1);
     }
-    errors
+    usize::try_from(MAX_TASKS.integer(properties)).unwrap_or(1).max(1)
 }
 
 /// One task's full configuration: the connector's keys, over them what the connector made for this task, over that what
@@ -153,6 +176,12 @@ fn task_config(
     for key in [TOPIC_NAME.name, TOPIC_NAMES.name] {
         if let Some(topics) = properties.get(key) {
             config.insert(key.to_owned(), topics.clone());
+        }
+    }
+    if DIRECT_ENABLE.boolean(properties) {
+        config.insert(TASK_TYPE.to_owned(), DIRECT_TASK.to_owned());
+        for key in [&SOURCE_TASK_CLASS, &SINK_TASK_CLASS] {
+            config.insert(key.name.to_owned(), key.text(properties).unwrap_or_default().to_owned());
         }
     }
     let ordered = if ORDERING.boolean(properties) { "true" } else { "false" };

@@ -3,6 +3,7 @@
 
 mod couriers;
 mod define;
+mod direct;
 mod positions;
 mod reports;
 pub mod standalone;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmqc_core::config::Properties;
-use rmqc_core::config::connector::{COMMON_KEYS, SINK_KEYS, SOURCE_KEYS};
+use rmqc_core::config::connector::{COMMON_KEYS, SINK_KEYS, SOURCE_KEYS, TOPIC_NAME};
 use rmqc_core::config::key::{ConfigErrors, ConfigKey, MASK, is_secret};
 use rmqc_core::id::ShardId;
 use rmqc_core::metrics::ShardReport;
@@ -208,10 +209,21 @@ pub fn keys_of(factory: &'static ConnectorFactory) -> impl Iterator<Item = &'sta
     COMMON_KEYS.iter().chain(more).chain(factory.keys)
 }
 
+/// All keys that a connector of this kind knows with this configuration: a direct one knows those of its two tasks too.
+#[must_use]
+pub fn known_keys(properties: &Properties, factory: Option<&'static ConnectorFactory>) -> Vec<ConfigKey> {
+    let mut keys: Vec<ConfigKey> = factory.into_iter().flat_map(keys_of).copied().collect();
+    if let Ok(Some(halves)) = direct::Halves::of(properties) {
+        let more = std::iter::once(&TOPIC_NAME).chain(halves.source.keys).chain(halves.sink.keys);
+        keys.extend(more.copied());
+    }
+    keys
+}
+
 /// A configuration with the values of secret keys hidden.
 #[must_use]
 pub fn masked(properties: &Properties, factory: Option<&'static ConnectorFactory>) -> Properties {
-    let keys: Vec<ConfigKey> = factory.map(|factory| keys_of(factory).copied().collect()).unwrap_or_default();
+    let keys = known_keys(properties, factory);
     let value = |name: &String, value: &String| if is_secret(name, &keys) { MASK.to_owned() } else { value.clone() };
     properties.iter().map(|(name, text)| (name.clone(), value(name, text))).collect()
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rmqc_core::clock::MonotonicTime;
 use rmqc_core::command::{ShardCommand, ShardEvent, ShardPort, TaskSpec};
 use rmqc_core::config::Properties;
-use rmqc_core::config::key::{ConfigKey, MASK, is_secret, nearest};
+use rmqc_core::config::connector::is_direct_task;
+use rmqc_core::config::key::{MASK, is_secret, nearest};
 use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind, find_connector};
 use rmqc_core::state::TargetState;
@@ -19,8 +20,8 @@ use super::couriers::Couriers;
 use super::positions::Positions;
 use super::reports::Collector;
 use super::{
-    ConnectorView, ControlError, Controller, ConverterDefaults, INTENTS_MAX, Intent, Reply, Snapshot, define, keys_of,
-    masked,
+    ConnectorView, ControlError, Controller, ConverterDefaults, INTENTS_MAX, Intent, Reply, Snapshot, define,
+    known_keys, masked,
 };
 use crate::store::{ConfigStore, StateStore, StoreError, StoredConnector, StoredStatus, StoredTaskStatus, Stores};
 use crate::worker::{Heard, Now, Order, Outgoing, Patience, TaskTable};
@@ -153,7 +154,7 @@ impl Standalone {
                 stored,
             };
             let name = connector.stored.name.clone();
-            match define(&properties, &self.settings.converters) {
+            match define(&properties, &self.settings.converters, self.couriers.len()) {
                 Ok(definition) => {
                     let desired = definition.desired(connector.stored.target == TargetState::Paused);
                     self.table.want(&name, desired, now);
@@ -217,10 +218,9 @@ impl Standalone {
         let command = match order {
             Order::Start(desired) => {
                 log_task("start", desired.factory, &desired.config);
-                let positions = match desired.factory.build.kind() {
-                    ConnectorKind::Source => self.positions.of(&task.connector).await,
-                    ConnectorKind::Sink => Vec::new(),
-                };
+                let reads_outside =
+                    desired.factory.build.kind() == ConnectorKind::Source || is_direct_task(&desired.config);
+                let positions = if reads_outside { self.positions.of(&task.connector).await } else { Vec::new() };
                 ShardCommand::StartTask(Box::new(TaskSpec {
                     task,
                     generation,
@@ -359,7 +359,7 @@ impl Standalone {
                 return Err(ControlError::SameConfig);
             }
         }
-        let definition = define(&properties, &self.settings.converters)?;
+        let definition = define(&properties, &self.settings.converters, self.couriers.len())?;
         let now = self.now();
         let (target, last_epoch) = old.map_or((TargetState::Started, 0), |old| (old.stored.target, old.stored.epoch));
         let stored = StoredConnector {
@@ -547,7 +547,7 @@ async fn blocking(call: impl FnOnce() -> Result<(), StoreError> + Send + 'static
 
 /// A secret that comes back as its mask keeps the stored value.
 fn unmask(properties: &mut Properties, old: &Connector) {
-    let keys: Vec<ConfigKey> = old.factory.map(|factory| keys_of(factory).copied().collect()).unwrap_or_default();
+    let keys = known_keys(properties, old.factory);
     for (name, value) in properties.iter_mut().filter(|(name, value)| *value == MASK && is_secret(name, &keys)) {
         if let Some(stored) = old.properties.get(name) {
             value.clone_from(stored);
@@ -557,8 +557,9 @@ fn unmask(properties: &mut Properties, old: &Connector) {
 
 /// Tells of keys that look like misspelt ones. Any key is accepted, as the Java worker does.
 fn warn_of_keys(connector: &str, properties: &Properties, factory: &'static ConnectorFactory) {
+    let keys = known_keys(properties, Some(factory));
     let known: Vec<&str> =
-        keys_of(factory).flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied())).collect();
+        keys.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied())).collect();
     for name in properties.keys().filter(|name| !known.contains(&name.as_str())) {
         if let Some(likely) = nearest(name, known.iter().copied()) {
             tracing::warn!("connector {connector}: key {name} is not known; did you mean {likely}?");

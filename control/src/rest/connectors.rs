@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use axum::http::StatusCode;
 use rmqc_core::config::connector::CONNECTOR_CLASS;
-use rmqc_core::config::key::{ConfigKey, MASK, is_secret};
+use rmqc_core::config::key::{MASK, is_secret};
 use rmqc_core::registry::find_connector;
 use rmqc_core::state::TargetState;
 
@@ -13,7 +13,7 @@ use super::dto::{ConnectorInfo, ConnectorStateInfo, Listed, TaskInfo, TaskStateI
 use super::error::ApiError;
 use super::input::{Input, read};
 use super::{Answer, App, raw_json, success};
-use crate::controller::{keys_of, masked};
+use crate::controller::{known_keys, masked};
 
 /// All connectors with state and definition.
 pub(super) async fn list(app: &App) -> Result<Answer, ApiError> {
@@ -66,7 +66,7 @@ pub(super) async fn create(app: &App, name: &str, body: &[u8]) -> Result<Answer,
     let shown = serde_json::to_string(&masked(&input.properties, factory)).unwrap_or_default();
     tracing::info!("connect config: {shown}");
     app.controller.create(name, input.properties.clone()).await?;
-    let keys: Vec<ConfigKey> = factory.map(|factory| keys_of(factory).copied().collect()).unwrap_or_default();
+    let keys = known_keys(&input.properties, factory);
     let mask = app.settings.mask_secrets;
     Ok(raw_json(StatusCode::OK, echo(&input, |key| mask && is_secret(key, &keys))))
 }

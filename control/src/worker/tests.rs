@@ -11,6 +11,7 @@ static FACTORY: ConnectorFactory = ConnectorFactory {
     keys: &[],
     validate: |_| Ok(()),
     task_configs: |config, _| Ok::<_, ConfigErrors>(vec![config.clone()]),
+    shardable: false,
     build: TaskBuilder::Source(|_| Err(ConnectError::fatal(Stage::Lifecycle, "a fake"))),
 };
 

@@ -24,7 +24,8 @@ pub const MAX_TASKS: ConfigKey = ConfigKey {
     kind: KeyKind::Integer { min: 1, max: 1024 },
     default: Some("1"),
     unit: "tasks",
-    doc: "Upper bound of the tasks that the connector may split its work into.",
+    doc: "Upper bound of the tasks that the connector may split its work into. A sink whose tasks may write side by \
+          side gets one task a shard when this is not given, unless it is ordered or direct.",
 };
 /// `key.converter`.
 pub const KEY_CONVERTER: ConfigKey = ConfigKey {
@@ -43,6 +44,34 @@ pub const VALUE_CONVERTER: ConfigKey = ConfigKey {
     default: Some("org.apache.rocketmq.connect.runtime.converter.record.StringConverter"),
     unit: "",
     doc: "Converter of the record's value: name or Java class. The worker's `valueConverter` is the default.",
+};
+/// `connector.direct.enable`.
+pub const DIRECT_ENABLE: ConfigKey = ConfigKey {
+    name: "connector.direct.enable",
+    aliases: &[],
+    kind: KeyKind::Boolean,
+    default: Some("false"),
+    unit: "",
+    doc: "Move records from a source task straight to a sink task, without a broker and without converters. \
+          `connector.class` still names the connector that splits the work.",
+};
+/// `source.task.class`.
+pub const SOURCE_TASK_CLASS: ConfigKey = ConfigKey {
+    name: "source.task.class",
+    aliases: &[],
+    kind: KeyKind::Text,
+    default: Some(""),
+    unit: "",
+    doc: "With `connector.direct.enable=true`, where records come from: a Java task class or a connector's name.",
+};
+/// `sink.task.class`.
+pub const SINK_TASK_CLASS: ConfigKey = ConfigKey {
+    name: "sink.task.class",
+    aliases: &[],
+    kind: KeyKind::Text,
+    default: Some(""),
+    unit: "",
+    doc: "With `connector.direct.enable=true`, where records go to: a Java task class or a connector's name.",
 };
 /// `ordering.msg.enable`.
 pub const ORDERING: ConfigKey = ConfigKey {
@@ -274,6 +303,9 @@ pub const COMMON_KEYS: &[ConfigKey] = &[
     MAX_TASKS,
     KEY_CONVERTER,
     VALUE_CONVERTER,
+    DIRECT_ENABLE,
+    SOURCE_TASK_CLASS,
+    SINK_TASK_CLASS,
     ORDERING,
     UNCOMMITTED_RECORDS,
     UNCOMMITTED_BYTES,
@@ -297,6 +329,17 @@ pub const SOURCE_KEYS: &[ConfigKey] = &[TOPIC_NAME, BATCH_BYTES, BATCH_MESSAGES,
 /// Further keys of sinks.
 pub const SINK_KEYS: &[ConfigKey] =
     &[TOPIC_NAMES, TASK_GROUP_ID, CONSUME_FROM_WHERE, CONSUME_TIMESTAMP, OFFSET_OUT_OF_RANGE];
+
+/// Key of a task's configuration that says which loop it runs in; set by the runtime.
+pub const TASK_TYPE: &str = "task.type";
+/// Value of [`TASK_TYPE`] for tasks that hold a source and a sink.
+pub const DIRECT_TASK: &str = "DIRECT";
+
+/// Whether a task's configuration is that of a direct task.
+#[must_use]
+pub fn is_direct_task(config: &Properties) -> bool {
+    config.get(TASK_TYPE).is_some_and(|kind| kind == DIRECT_TASK)
+}
 
 /// The topics of a sink: `connect.topicnames` split at `;` and `,`, blanks dropped, each once, in order.
 #[must_use]

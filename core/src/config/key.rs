@@ -89,17 +89,20 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 impl ConfigKey {
+    /// The text that `properties` give this key, trimmed; `None` when they don't name it.
+    #[must_use]
+    pub fn given<'p>(&self, properties: &'p Properties) -> Option<&'p str> {
+        let mut names = std::iter::once(&self.name).chain(self.aliases);
+        names.find_map(|name| properties.get(*name)).map(|text| text.trim())
+    }
+
     /// The text of this key in `properties`, trimmed: the value given, else the default, else `None`.
     #[must_use]
     pub fn text<'p>(&self, properties: &'p Properties) -> Option<&'p str>
     where
         'static: 'p,
     {
-        std::iter::once(&self.name)
-            .chain(self.aliases)
-            .find_map(|name| properties.get(*name))
-            .map(|text| text.trim())
-            .or(self.default)
+        self.given(properties).or(self.default)
     }
 
     /// The key's value as a number. Call after [`check_all`]; a bad text reads as the default, or 0.

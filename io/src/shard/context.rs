@@ -11,6 +11,7 @@ use rmqc_core::command::ShardEvent;
 use rmqc_core::host::Host;
 use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::metrics::{TaskCounters, TaskReport};
+use rmqc_core::record::ConnectRecord;
 
 use super::mailbox::Events;
 use super::memory::Memory;
@@ -90,6 +91,19 @@ impl TaskControl {
 
     fn blocked_us(&self) -> u64 {
         self.blocked_since.get().map_or(0, |since| u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Records how long each of the records that a sink has just accepted was on its way; those without a time don't
+    /// count.
+    pub fn record_latency(&self, records: &[ConnectRecord]) {
+        let now_ms = crate::host::unix_ms();
+        let mut latency = self.latency_ms.borrow_mut();
+        let Some(latency) = latency.as_mut() else { return };
+        for run in records.chunk_by(|a, b| a.timestamp_ms == b.timestamp_ms) {
+            let Some(then_ms) = run.first().and_then(|record| record.timestamp_ms) else { continue };
+            let waited_ms = u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0);
+            latency.saturating_record_n(waited_ms, run.len() as u64);
+        }
     }
 
     /// The task's part of a report.

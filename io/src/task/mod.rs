@@ -1,6 +1,8 @@
 //! The loops that move records: what is common to sources and sinks.
 
 mod batch;
+mod commit;
+mod direct;
 mod errant;
 mod messages;
 mod records;
@@ -57,6 +59,7 @@ pub async fn run_task<D: Driver>(
     ended: impl FnOnce(),
 ) {
     let body: LocalFuture<'static, TaskEnd> = match spec.factory.build {
+        _ if keys::is_direct_task(&spec.config) => Box::pin(direct::run::<D>(shard.clone(), control.clone(), spec)),
         TaskBuilder::Source(build) => Box::pin(source::run::<D>(shard.clone(), control.clone(), spec, build)),
         TaskBuilder::Sink(build) => Box::pin(sink::run::<D>(shard.clone(), control.clone(), spec, build)),
     };

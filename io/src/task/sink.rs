@@ -465,7 +465,7 @@ impl<D: Driver> Flow<D> {
             counters.batches = counters.batches.saturating_add(1);
             counters.records_uncommitted = uncommitted;
         });
-        self.record_latency(&batch.records);
+        self.control.record_latency(&batch.records);
         Ok(())
     }
 
@@ -489,17 +489,6 @@ impl<D: Driver> Flow<D> {
 
     fn count_letters(&self, stored: u64) {
         self.control.count(|counters| counters.dead_letters = counters.dead_letters.saturating_add(stored));
-    }
-
-    fn record_latency(&self, records: &[ConnectRecord]) {
-        let now_ms = crate::host::unix_ms();
-        let mut latency = self.control.latency_ms.borrow_mut();
-        let Some(latency) = latency.as_mut() else { return };
-        for run in records.chunk_by(|a, b| a.timestamp_ms == b.timestamp_ms) {
-            let Some(then_ms) = run.first().and_then(|record| record.timestamp_ms) else { continue };
-            let waited_ms = u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0);
-            latency.saturating_record_n(waited_ms, run.len() as u64);
-        }
     }
 
     fn commit_is_due(&self) -> bool {

@@ -133,6 +133,7 @@ static FACTORY: ConnectorFactory = ConnectorFactory {
     keys: &[],
     validate: |_| Ok(()),
     task_configs: |_, _| Ok(vec![Properties::new()]),
+    shardable: false,
     build: TaskBuilder::Source(no_task),
 };
 

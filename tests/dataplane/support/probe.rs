@@ -14,10 +14,12 @@ use rmqc_core::error::{ConnectError, Result, Stage};
 use rmqc_core::host::Host;
 use rmqc_core::position::{Position, RecordOffset, RecordPartition, Scalar};
 use rmqc_core::record::{ConnectRecord, Extensions, RecordBatch};
-use rmqc_core::registry::{ConnectorFactory, ConverterFactory, TaskBuilder};
+use rmqc_core::registry::{ConnectorFactory, ConverterFactory, TaskBuilder, TransformFactory};
 use rmqc_core::schema::Schema;
+use rmqc_core::transform::{Outcome, Transform};
 use rmqc_core::value::{Text, Value};
 
+use super::broker::leading_number;
 use super::wait_for;
 
 /// What a call is to do instead of its work.
@@ -27,9 +29,16 @@ pub enum Trick {
     Panic,
     /// Fails for good.
     Fatal,
+    /// Fails because of a record.
+    BadRecord,
     /// Fails for now.
     Later,
+    /// Returns with nothing done; polls only.
+    Nothing,
 }
+
+/// The error that stands for nothing done.
+const NOTHING: &str = "nothing";
 
 /// A call of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +52,10 @@ pub enum Call {
 /// A record as a sink got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
+    /// -1 when the record comes from no queue.
     pub queue: i64,
     pub offset: i64,
+    pub topic: Option<Arc<str>>,
     pub value: Bytes,
     pub at: Instant,
 }
@@ -110,6 +121,8 @@ impl Probe {
         match trick {
             Trick::Panic => panic!("a trick in {call:?}"),
             Trick::Fatal => Err(ConnectError::fatal(Stage::Put, format!("a trick in {call:?}"))),
+            Trick::BadRecord => Err(ConnectError::bad_record(Stage::Put, format!("a trick in {call:?}"))),
+            Trick::Nothing => Err(ConnectError::later(Stage::Poll, NOTHING)),
             Trick::Later => Err(ConnectError::later(Stage::Put, format!("a trick in {call:?}"))),
         }
     }
@@ -121,18 +134,20 @@ struct TestSink {
     host: Rc<dyn Host>,
 }
 
-fn member(position: &Position, name: &str) -> i64 {
-    let text = position.partition.0.get(name).cloned();
-    let Some(Scalar::Text(text)) = text else { panic!("{name} is missing") };
-    text.parse().unwrap()
+fn queue(position: &Position) -> i64 {
+    match position.partition.0.get("queueId") {
+        Some(Scalar::Text(text)) => text.parse().unwrap(),
+        None => -1,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn seen(record: &ConnectRecord) -> Seen {
     let position = record.position.as_ref().unwrap();
     let RecordOffset::Counter { value: offset, .. } = position.offset else { panic!("a counter") };
     let Value::String(text) = &record.value else { panic!("text, not {}", record.value.kind()) };
-    let (queue, value) = (member(position, "queueId"), text.as_bytes().clone());
-    Seen { queue, offset: offset.try_into().unwrap(), value, at: Instant::now() }
+    let (topic, value) = (record.topic.clone(), text.as_bytes().clone());
+    Seen { queue: queue(position), offset: offset.try_into().unwrap(), topic, value, at: Instant::now() }
 }
 
 impl SinkTask for TestSink {
@@ -183,7 +198,10 @@ impl SourceTask for TestSource {
 
     async fn poll(&mut self, batch: &mut RecordBatch) -> Result<()> {
         loop {
-            self.probe.enter(Call::Poll)?;
+            match self.probe.enter(Call::Poll) {
+                Err(error) if error.to_string() == NOTHING => return Ok(()),
+                outcome => outcome?,
+            }
             while !batch.is_full() && self.next < self.probe.allowed.load(Ordering::SeqCst) {
                 let value = Value::String(Text::from(format!("{} ", self.next)));
                 self.next += 1;
@@ -215,7 +233,8 @@ inventory::submit! {
         java_task_class: "rmqc.test.TestSinkTask",
         keys: &[],
         validate: |_| Ok(()),
-        task_configs: |properties, _| Ok(vec![properties.clone()]),
+        task_configs: |properties, max_tasks| Ok(vec![properties.clone(); max_tasks]),
+        shardable: true,
         build: TaskBuilder::Sink(|context| {
             let (probe, host, errant) = (of(&context), context.host.clone(), context.errant.clone());
             Ok(Box::new(TestSink { probe, errant, host }))
@@ -231,6 +250,7 @@ inventory::submit! {
         keys: &[],
         validate: |_| Ok(()),
         task_configs: |properties, _| Ok(vec![properties.clone()]),
+        shardable: false,
         build: TaskBuilder::Source(|context| {
             let partition = RecordPartition::single("numbers", "all");
             let stored = context.stored_offset(&partition).and_then(|stored| stored.offset.get("next"));
@@ -279,5 +299,39 @@ inventory::submit! {
         name: "test-picky",
         java_class: "rmqc.test.PickyConverter",
         build: |config| Ok(Box::new(Picky { refused: config["refused"].clone() })),
+    }
+}
+
+/// Drops what `drops` says, by the number at the record's start.
+struct Drops(fn(u64) -> bool);
+
+impl Transform for Drops {
+    fn apply(&self, record: &mut ConnectRecord) -> Result<Outcome> {
+        let Value::String(text) = &record.value else { panic!("text, not {}", record.value.kind()) };
+        Ok(if (self.0)(leading_number(text.as_bytes())) { Outcome::Drop } else { Outcome::Keep })
+    }
+}
+
+inventory::submit! {
+    TransformFactory {
+        name: "drop-odd",
+        java_class: "rmqc.test.DropOdd",
+        aliases: &[],
+        targets: false,
+        doc: "Drops records with odd numbers.",
+        keys: &[],
+        build: |_| Ok(Box::new(Drops(|number| number % 2 == 1))),
+    }
+}
+
+inventory::submit! {
+    TransformFactory {
+        name: "drop-all",
+        java_class: "rmqc.test.DropAll",
+        aliases: &[],
+        targets: false,
+        doc: "Drops all records.",
+        keys: &[],
+        build: |_| Ok(Box::new(Drops(|_| true))),
     }
 }

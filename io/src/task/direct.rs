@@ -1,0 +1,422 @@
+//! The direct loop: source → chain → sink on one shard, without a broker and without converters.
+//!
+//! One batch is under way at a time. Its positions count as handed on when the sink has accepted it, are confirmed when
+//! the sink was flushed, and only then go to the store: so nothing is committed that a crash could lose, and what was
+//! not accepted is not committed at all.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use rmqc_core::chain::Chain;
+use rmqc_core::command::TaskSpec;
+use rmqc_core::config::connector as keys;
+use rmqc_core::config::key::ConfigKey;
+use rmqc_core::connector::{DynSinkTask, DynSourceTask};
+use rmqc_core::error::{ConnectError, Result, Stage};
+use rmqc_core::inflight::Sequence;
+use rmqc_core::position::Position;
+use rmqc_core::record::{ConnectRecord, RecordBatch};
+use rmqc_core::registry::{ConnectorFactory, ConnectorKind, TaskBuilder, find_task};
+use rmqc_core::transform::Outcome;
+
+use super::commit::Commits;
+use super::{
+    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, chain, commit_interval, size, stand_still, task_client,
+    task_context, tell_running, tell_state, topic_of, wait_to_retry,
+};
+use crate::driver::Driver;
+use crate::local::{First, first};
+use crate::remoting::client::Client;
+use crate::shard::context::{ShardContext, TaskControl, Wanted};
+use crate::shard::memory::Share;
+
+/// Most records of one batch.
+const BATCH_RECORDS_MAX: usize = 4096;
+/// Most bytes of one batch.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Records between two looks at the clock in the inner loop.
+const YIELD_EVERY: usize = 256;
+/// Pause after a poll that brought nothing, so that a source that does not wait by itself leaves the core to others.
+const EMPTY_POLL_PAUSE: Duration = Duration::from_millis(5);
+
+/// The two connectors' tasks.
+struct Halves {
+    source: Box<dyn DynSourceTask>,
+    sink: Box<dyn DynSinkTask>,
+}
+
+/// What was polled and not yet accepted by the sink.
+#[derive(Default)]
+struct Batch {
+    records: Vec<ConnectRecord>,
+    /// Of all polled records, those that the chain dropped too.
+    positions: Vec<Position>,
+    bytes: u64,
+}
+
+impl Batch {
+    fn filtered(&self) -> u64 {
+        self.positions.len().saturating_sub(self.records.len()) as u64
+    }
+}
+
+struct Flow<D: Driver> {
+    shard: Rc<ShardContext>,
+    control: Rc<TaskControl>,
+    client: Client<D>,
+    chain: Chain,
+    default_topic: Arc<str>,
+    commits: Commits,
+    batch: Batch,
+    batch_bytes_max: usize,
+    uncommitted_max: u64,
+    commit_interval: Duration,
+    /// The task's part of the shard's memory.
+    share: Share,
+    /// Accepted by the sink and not flushed: from this sequence on.
+    unflushed_from: Sequence,
+    /// Since when something waits for a flush.
+    dirty_since: Option<Instant>,
+}
+
+/// Runs a direct task until it is told to stop or fails.
+pub(super) async fn run<D: Driver>(shard: Rc<ShardContext>, control: Rc<TaskControl>, spec: TaskSpec) -> TaskEnd {
+    let mut halves = match build(&shard, &spec) {
+        Ok(halves) => halves,
+        Err(error) => return TaskEnd::Failed(error),
+    };
+    // It never connects: there is nobody to talk to.
+    let (client, _) = task_client::<D>(&shard, &spec);
+    let closing = CloseClient(client.clone());
+    let outcome = match flow(shard, control, &spec, client) {
+        Ok(flow) => run_loop(&mut halves, flow).await,
+        Err(error) => Err(error),
+    };
+    halves.source.stop().await;
+    halves.sink.stop().await;
+    drop(closing);
+    match outcome {
+        Ok(end) => end,
+        Err(error) => TaskEnd::Failed(error),
+    }
+}
+
+fn build(shard: &ShardContext, spec: &TaskSpec) -> Result<Halves> {
+    let wrong = |key: &ConfigKey| {
+        let class = key.text(&spec.config).unwrap_or_default();
+        ConnectError::fatal(Stage::Lifecycle, format!("{}: no such task is called {class}", key.name))
+    };
+    let find = |key: &ConfigKey, kind: ConnectorKind| -> Option<&'static ConnectorFactory> {
+        find_task(key.text(&spec.config).unwrap_or_default(), kind)
+    };
+    let source = find(&keys::SOURCE_TASK_CLASS, ConnectorKind::Source).map(|factory| factory.build);
+    let sink = find(&keys::SINK_TASK_CLASS, ConnectorKind::Sink).map(|factory| factory.build);
+    let Some(TaskBuilder::Source(source)) = source else { return Err(wrong(&keys::SOURCE_TASK_CLASS)) };
+    let Some(TaskBuilder::Sink(sink)) = sink else { return Err(wrong(&keys::SINK_TASK_CLASS)) };
+    let context = task_context(shard, spec);
+    let mut sink_context = context.clone();
+    sink_context.positions = Arc::default();
+    Ok(Halves { source: source(context)?, sink: sink(sink_context)? })
+}
+
+fn flow<D: Driver>(
+    shard: Rc<ShardContext>,
+    control: Rc<TaskControl>,
+    spec: &TaskSpec,
+    client: Client<D>,
+) -> Result<Flow<D>> {
+    let config = &spec.config;
+    *control.latency_ms.borrow_mut() = Histogram::new(3).ok();
+    Ok(Flow {
+        client,
+        chain: chain(config)?,
+        default_topic: topic_of(config),
+        commits: Commits::new(shard.clone(), control.clone()),
+        batch: Batch::default(),
+        batch_bytes_max: size(&keys::UNCOMMITTED_BYTES, config).min(BATCH_BYTES_MAX),
+        uncommitted_max: size(&keys::UNCOMMITTED_RECORDS, config) as u64,
+        commit_interval: commit_interval(config),
+        share: shard.memory.share(),
+        unflushed_from: 0,
+        dirty_since: None,
+        shard,
+        control,
+    })
+}
+
+async fn run_loop<D: Driver>(halves: &mut Halves, mut flow: Flow<D>) -> Result<TaskEnd> {
+    halves.sink.start().await?;
+    halves.source.start().await?;
+    let mut failures = 0u32;
+    loop {
+        if (flow.shard.abandoned)() {
+            return Ok(TaskEnd::Abandoned);
+        }
+        match flow.control.wanted.get() {
+            Wanted::Run => tell_running(&flow.shard, &flow.control).await,
+            wanted => {
+                let drained = flow.drain(&mut *halves.sink).await?;
+                flow.tell_committed(&mut *halves.source).await?;
+                if !drained || flow.control.wanted.get() != wanted {
+                    continue;
+                }
+                if wanted == Wanted::Stop {
+                    return Ok(TaskEnd::Stopped);
+                }
+                tell_state(&flow.shard, &flow.control, true).await;
+                stand_still(&flow.control).await;
+                continue;
+            }
+        }
+        flow.settle(&mut *halves.sink).await?;
+        flow.tell_committed(&mut *halves.source).await?;
+        if flow.control.wanted.get() != Wanted::Run || !flow.put(&mut *halves.sink).await? {
+            continue;
+        }
+        if flow.room() == 0 {
+            flow.wait_for_room().await;
+            continue;
+        }
+        let polled = flow.poll(halves).await?;
+        match polled {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                // What came before the trouble is delivered first.
+                flow.put(&mut *halves.sink).await?;
+                failures = failures.saturating_add(1);
+                wait_to_retry(&flow.control, &flow.client, error, failures).await?;
+            }
+        }
+    }
+}
+
+impl<D: Driver> Flow<D> {
+    /// Records that may still be handed on before something is committed.
+    fn room(&self) -> usize {
+        let room = self.uncommitted_max.saturating_sub(self.commits.inflight.uncommitted());
+        usize::try_from(room).unwrap_or(usize::MAX).min(BATCH_RECORDS_MAX)
+    }
+
+    /// Waits until something is stored or due, or the task is told something.
+    async fn wait_for_room(&self) {
+        self.control.blocked();
+        let seen = self.control.changed.seen();
+        if self.control.stored.borrow().is_none() {
+            let _ = first(self.control.changed.since(seen), self.commit_due()).await;
+        }
+        self.control.unblocked();
+    }
+
+    /// Polls a batch and takes it through the chain; commits go on meanwhile. The poll is dropped only when the task is
+    /// told something else; what it pushed by then stays and is put later.
+    async fn poll(&mut self, halves: &mut Halves) -> Result<Result<()>> {
+        let mut polled = RecordBatch::new(self.room(), self.batch_bytes_max);
+        let outcome = self.poll_into(halves, &mut polled).await?;
+        D::yield_if_needed().await;
+        let empty = polled.is_empty();
+        self.take(&mut polled).await?;
+        if empty && outcome.is_ok() {
+            let seen = self.control.changed.seen();
+            if self.control.wanted.get() == Wanted::Run {
+                let _ = first(D::sleep(EMPTY_POLL_PAUSE), self.control.changed.since(seen)).await;
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn poll_into(&mut self, halves: &mut Halves, polled: &mut RecordBatch) -> Result<Result<()>> {
+        let mut poll = halves.source.poll(polled);
+        loop {
+            let seen = self.control.changed.seen();
+            let waiting = first(self.control.changed.since(seen), self.commit_due());
+            if let First::A(outcome) = first(&mut poll, waiting).await {
+                return Ok(outcome);
+            }
+            if self.control.wanted.get() != Wanted::Run || self.control.answer_due.get() {
+                return Ok(Ok(()));
+            }
+            self.settle(&mut *halves.sink).await?;
+        }
+    }
+
+    /// Takes polled records through the chain and keeps them for the sink.
+    async fn take(&mut self, polled: &mut RecordBatch) -> Result<()> {
+        self.batch.bytes = polled.bytes() as u64;
+        self.share.set(self.batch.bytes);
+        for (at, mut record) in polled.drain().enumerate() {
+            if at % YIELD_EVERY == YIELD_EVERY.saturating_sub(1) {
+                D::yield_if_needed().await;
+            }
+            let Some(position) = record.position.clone() else {
+                let what = "the source gave a record without a position";
+                return Err(ConnectError::fatal(Stage::Poll, what));
+            };
+            if record.topic.is_none() && !self.default_topic.is_empty() {
+                record.topic = Some(self.default_topic.clone());
+            }
+            let outcome = if self.chain.is_empty() { Outcome::Keep } else { self.chain.apply(&mut record)? };
+            if outcome == Outcome::Keep {
+                self.batch.records.push(record);
+            }
+            self.batch.positions.push(position);
+        }
+        Ok(())
+    }
+
+    /// Puts the batch until the sink accepts it; a sink whose target is away is tried again with back-off. False when the
+    /// task is to do something else first: the batch waits for its return.
+    async fn put(&mut self, sink: &mut dyn DynSinkTask) -> Result<bool> {
+        if self.batch.positions.is_empty() {
+            return Ok(true);
+        }
+        let mut attempt = 0u32;
+        while !self.batch.records.is_empty() {
+            match sink.put(&self.batch.records).await {
+                Ok(()) => break,
+                Err(error) => {
+                    attempt = attempt.saturating_add(1);
+                    wait_to_retry(&self.control, &self.client, error, attempt).await?;
+                }
+            }
+            if self.control.wanted.get() != Wanted::Run {
+                return Ok(false);
+            }
+        }
+        self.accepted();
+        Ok(true)
+    }
+
+    fn accepted(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        self.share.set(0);
+        let (polled, put) = (batch.positions.len() as u64, batch.records.len() as u64);
+        let filtered = batch.filtered();
+        self.control.record_latency(&batch.records);
+        for position in batch.positions {
+            self.commits.inflight.push(position);
+        }
+        if put == 0 && self.dirty_since.is_none() {
+            // Nothing of it needs a flush.
+            self.confirm();
+        } else {
+            self.dirty_since.get_or_insert_with(Instant::now);
+        }
+        let uncommitted = self.commits.inflight.uncommitted();
+        self.control.count(|counters| {
+            counters.records_in = counters.records_in.saturating_add(polled);
+            counters.bytes_in = counters.bytes_in.saturating_add(batch.bytes);
+            counters.records_out = counters.records_out.saturating_add(put);
+            counters.bytes_out = counters.bytes_out.saturating_add(batch.bytes);
+            counters.records_filtered = counters.records_filtered.saturating_add(filtered);
+            counters.batches = counters.batches.saturating_add(1);
+            counters.records_uncommitted = uncommitted;
+        });
+    }
+
+    /// Everything accepted is safe.
+    fn confirm(&mut self) {
+        let end = self.commits.inflight.next_sequence();
+        self.commits.inflight.confirm(self.unflushed_from..end);
+        self.unflushed_from = end;
+        self.dirty_since = None;
+    }
+
+    /// Time until a commit is due; nothing while there is nothing to commit, or a commit is under way.
+    fn until_commit(&self) -> Option<Duration> {
+        let inflight = &self.commits.inflight;
+        let waiting = inflight.uncommitted();
+        if waiting == 0 || inflight.is_committing() {
+            return None;
+        }
+        if waiting >= self.uncommitted_max / 2 {
+            return Some(Duration::ZERO);
+        }
+        let accepted =
+            self.dirty_since.map_or(Duration::ZERO, |since| self.commit_interval.saturating_sub(since.elapsed()));
+        Some(accepted.max(self.commits.until_due(self.commit_interval)))
+    }
+
+    async fn commit_due(&self) {
+        match self.until_commit() {
+            Some(left) => D::sleep(left).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes the store's answer; flushes the sink and starts a commit when it is due.
+    async fn settle(&mut self, sink: &mut dyn DynSinkTask) -> Result<()> {
+        self.commits.take_answer()?;
+        let mut attempt = 0u32;
+        while self.until_commit().is_some_and(|left| left.is_zero()) && self.control.wanted.get() == Wanted::Run {
+            if let Err(error) = self.commit(sink).await {
+                attempt = attempt.saturating_add(1);
+                wait_to_retry(&self.control, &self.client, error, attempt).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Flushes the sink, then sends the positions of what it has accepted to the store.
+    async fn commit(&mut self, sink: &mut dyn DynSinkTask) -> Result<()> {
+        if self.dirty_since.is_some() {
+            sink.flush().await?;
+            self.confirm();
+        }
+        self.commits.start().await;
+        Ok(())
+    }
+
+    /// Tells the source what has become durable.
+    async fn tell_committed(&mut self, source: &mut dyn DynSourceTask) -> Result<()> {
+        let committed = self.commits.take_committed();
+        if committed.is_empty() { Ok(()) } else { source.committed(&committed).await }
+    }
+
+    /// Waits until everything accepted is flushed and committed; false when the task is to run again before that. What
+    /// the sink has not accepted is not in the way: it waits for a resume, or comes again at the next start.
+    async fn drain(&mut self, sink: &mut dyn DynSinkTask) -> Result<bool> {
+        let mut deadline = StopDeadline::default();
+        let mut attempt = 0u32;
+        loop {
+            let seen = self.control.changed.seen();
+            self.commits.take_answer()?;
+            let uncommitted = self.commits.inflight.uncommitted();
+            if uncommitted == 0 {
+                return Ok(true);
+            }
+            if self.control.wanted.get() == Wanted::Run {
+                return Ok(false);
+            }
+            let mut trouble = None;
+            if !self.commits.inflight.is_committing() {
+                trouble = self.commit(sink).await.err();
+            }
+            let left = deadline.left(&self.control);
+            if left.is_some_and(|left| left.is_zero()) {
+                let what = format!(
+                    "{uncommitted} records were still not committed after {} s; they are put again at the next start",
+                    DRAIN_TIMEOUT.as_secs()
+                );
+                let late = ConnectError::fatal(Stage::Lifecycle, what);
+                return Err(match trouble {
+                    Some(trouble) => late.caused_by(trouble),
+                    None => late,
+                });
+            }
+            if let Some(error) = trouble {
+                attempt = attempt.saturating_add(1);
+                wait_to_retry(&self.control, &self.client, error, attempt).await?;
+                continue;
+            }
+            let told = self.control.changed.since(seen);
+            match left {
+                Some(left) => {
+                    let _ = first(told, D::sleep(left)).await;
+                }
+                None => told.await,
+            }
+        }
+    }
+}
