@@ -4,6 +4,8 @@
 //! behind each other. [`check_order`] allows this and nothing else.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rmqc_io::remoting::route::queue_index;
@@ -188,6 +190,40 @@ fn a_busy_broker_is_asked_again() {
                 });
             });
             assert_eq!(twice, 0, "a busy broker has stored nothing");
+        }
+    });
+}
+
+/// A broker that comes back stands in the name server's answers from one moment to the next. A producer that asks for
+/// the topic before and for the brokers after must not take the topic for missing: made anew with 16 queues, it would
+/// have other queues for the same keys.
+#[test]
+fn a_topic_that_has_no_route_for_a_moment_keeps_its_queues() {
+    on_each_driver(|driver| {
+        let broker = TestBroker::start(driver);
+        broker.make_topic("t", 4);
+        let proxy = Proxy::start(broker.address, true);
+        let plane = start(driver, &proxy);
+        let task = generate(&plane, 20_000, true);
+        wait_for("records", || (plane.counters(&task).records_committed > 1_000).then_some(()));
+        let asked = Arc::new(AtomicBool::new(false));
+        let brokers_asked = asked.clone();
+        proxy.judge(move |frame, _| match frame {
+            Frame::Request(105) if !brokers_asked.load(Ordering::SeqCst) => Fate::Refuse(17),
+            Frame::Request(106) => {
+                brokers_asked.store(true, Ordering::SeqCst);
+                Fate::Pass
+            }
+            Frame::Request(310 | 320) if !brokers_asked.load(Ordering::SeqCst) => Fate::Cut,
+            _ => Fate::Pass,
+        });
+        wait_for("a look for the brokers", || asked.load(Ordering::SeqCst).then_some(()));
+        all_committed(&plane, &task, 20_000);
+        plane.stop(&task);
+        plane.shut_down();
+        assert_eq!(broker.write_queues("t"), 4);
+        for (queue, stored) in broker.content("t") {
+            check_order(queue, &stored.iter().map(Stored::number).collect::<Vec<_>>());
         }
     });
 }

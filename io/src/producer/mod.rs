@@ -517,13 +517,14 @@ async fn find_or_create_topic<D: Driver>(
         return Err(ConnectError::fatal(Stage::Send, what));
     }
     let (read, write) = queues.unwrap_or((AUTO_TOPIC_QUEUES, AUTO_TOPIC_QUEUES));
-    client.create_topic(topic, read, write).await.map_err(later)?;
+    client.create_missing_topic(topic, read, write).await.map_err(later)?;
     for _ in 0..50 {
         if let Some(route) = client.fetch_route(topic).await.map_err(later)?.filter(|r| !r.write_queues.is_empty()) {
             return Ok(route);
         }
         D::sleep(Duration::from_millis(20)).await;
     }
-    let what = format!("topic {topic} was created, but the name server has no route to it yet");
+    let what =
+        format!("the brokers have topic {topic}, but the name server tells no queue of it that may be written to");
     Err(ConnectError::later(Stage::Send, what))
 }

@@ -308,29 +308,53 @@ impl<D: Driver> Client<D> {
         parse_masters(&answer.body).map_err(malformed)
     }
 
-    /// Creates a topic with so many read and write queues on all masters of all clusters.
+    /// Creates a topic with so many read and write queues on all masters of all clusters, or changes their number.
     ///
     /// # Errors
     /// When no master can be found, or one refuses.
     pub async fn create_topic(&self, topic: &str, read_queues: u32, write_queues: u32) -> Result<(), CallError> {
+        let request = creation(topic, read_queues, write_queues);
+        for address in &self.some_masters().await? {
+            self.call(address, &request, self.inner.settings.operation_timeout).await?;
+        }
+        Ok(())
+    }
+
+    /// Creates a topic on those masters that lack it. One that has it keeps its queues, whatever the name servers say:
+    /// they know nothing of the topics of a broker that is just coming back.
+    ///
+    /// # Errors
+    /// When no master can be found, or one refuses.
+    pub async fn create_missing_topic(
+        &self,
+        topic: &str,
+        read_queues: u32,
+        write_queues: u32,
+    ) -> Result<(), CallError> {
+        let timeout = self.inner.settings.operation_timeout;
+        let look = Request::new(request::GET_TOPIC_STATS_INFO).with("topic", topic);
+        let creation = creation(topic, read_queues, write_queues);
+        for address in &self.some_masters().await? {
+            let Err(error) = self.call(address, &look, timeout).await else { continue };
+            match error.refusal() {
+                // It lacks the topic, or will never tell: then what it says to the creation counts.
+                Some(response::TOPIC_NOT_EXIST | response::REQUEST_CODE_NOT_SUPPORTED | response::NO_PERMISSION) => {
+                    self.call(address, &creation, timeout).await?
+                }
+                _ => return Err(error),
+            };
+        }
+        Ok(())
+    }
+
+    /// Addresses of the masters, at least one.
+    async fn some_masters(&self) -> Result<Vec<String>, CallError> {
         let masters = self.masters().await?;
         if masters.is_empty() {
             let reason = "no broker is registered at the name server".to_owned();
             return Err(CallError::Connect { address: "broker".to_owned(), reason });
         }
-        let request = Request::new(request::UPDATE_AND_CREATE_TOPIC)
-            .with("topic", topic)
-            .with("defaultTopic", TEMPLATE_TOPIC)
-            .with("readQueueNums", i64::from(read_queues))
-            .with("writeQueueNums", i64::from(write_queues))
-            .with("perm", 6)
-            .with("topicFilterType", "SINGLE_TAG")
-            .with("topicSysFlag", 0)
-            .with("order", "false");
-        for (_, address) in &masters {
-            self.call(address, &request, self.inner.settings.operation_timeout).await?;
-        }
-        Ok(())
+        Ok(masters.into_iter().map(|(_, address)| address).collect())
     }
 
     /// Creates the subscription group on all masters, with the defaults that the Java runtime uses.
@@ -474,6 +498,19 @@ impl<D: Driver> Client<D> {
         let request = Request::new(request::SEARCH_OFFSET_BY_TIMESTAMP).with("timestamp", time_ms);
         self.queue_number(address, request, queue, "offset").await
     }
+}
+
+/// The request to create a topic, or to change its number of queues.
+fn creation(topic: &str, read_queues: u32, write_queues: u32) -> Request {
+    Request::new(request::UPDATE_AND_CREATE_TOPIC)
+        .with("topic", topic)
+        .with("defaultTopic", TEMPLATE_TOPIC)
+        .with("readQueueNums", i64::from(read_queues))
+        .with("writeQueueNums", i64::from(write_queues))
+        .with("perm", 6)
+        .with("topicFilterType", "SINGLE_TAG")
+        .with("topicSysFlag", 0)
+        .with("order", "false")
 }
 
 fn closed(address: &str) -> CallError {

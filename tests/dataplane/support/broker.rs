@@ -98,6 +98,13 @@ impl TestBroker {
         assert_eq!(self.call(request).header.code, response::SUCCESS);
     }
 
+    /// Queues of a topic that may be written to.
+    pub fn write_queues(&self, topic: &str) -> u64 {
+        let answer = self.call(Request::new(request::GET_TOPIC_CONFIG).with("topic", topic));
+        let config: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        config["writeQueueNums"].as_u64().unwrap()
+    }
+
     /// Sends one message.
     pub fn send(&self, topic: &str, queue: i64, body: &[u8]) {
         let answer = self.call(
