@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmqc_core::command::ShardEvent;
+use rmqc_core::position::Scalar;
 use rmqc_io::remoting::code::request;
 use rmqc_io::remoting::connection::Request;
 
@@ -364,6 +365,79 @@ fn a_crash_between_letters_loses_none() {
         assert_eq!(&values(&sink.probe).into_iter().collect::<BTreeSet<_>>(), &good);
         assert_eq!(&bodies(&broker, "dead").into_iter().collect::<BTreeSet<_>>(), &bad);
         plane.stop(&sink.task);
+        plane.shut_down();
+    });
+}
+
+/// From a source straight to a sink, with bad records from the chain and from the sink.
+fn direct(plane: &Plane, name: &str, allowed: u64, more: &[(&str, &str)]) -> Task {
+    probe(name).allowed.store(allowed, Ordering::SeqCst);
+    let own = [
+        ("probe", name),
+        ("commit.interval.ms", "20"),
+        ("task.type", "DIRECT"),
+        ("source.task.class", "test-source"),
+        ("sink.task.class", "test-sink"),
+        ("transforms", "sevens"),
+        ("transforms.sevens.class", "test-sevens"),
+    ];
+    let config: Vec<_> = own.iter().chain(more).copied().collect();
+    plane.launch(name, "test-source", &config)
+}
+
+#[test]
+fn a_direct_tasks_bad_records_lie_in_the_dead_letter_queue() {
+    on_each_driver(|driver| {
+        let broker = TestBroker::start(driver);
+        let plane = Options::new(driver, broker.address).start();
+        let name = format!("errors-{}", number());
+        let task = direct(&plane, &name, 1000, &TOLERANT);
+        plane.running(&task);
+        wait_for("all committed", || (plane.counters(&task).records_committed == 1000).then_some(()));
+        let delivered: Vec<u64> = probe(&name).values().iter().map(|value| leading_number(value)).collect();
+        assert!(delivered.into_iter().eq((0..1000).filter(|number| number % 10 != 7)), "in order, once");
+        let letters: BTreeSet<Vec<u8>> = bodies(&broker, "dead").into_iter().collect();
+        let expected = (0..1000).filter_map(|number| match number % 20 {
+            7 => Some(format!("{number} ").into_bytes()),
+            17 => Some(format!("reject {number} ").into_bytes()),
+            _ => None,
+        });
+        assert_eq!(letters, expected.collect());
+        let counters = plane.counters(&task);
+        assert_eq!((counters.records_in, counters.records_out, counters.records_filtered), (1000, 900, 0));
+        assert_eq!((counters.dead_letters, counters.records_skipped), (100, 0));
+        let stages: BTreeSet<String> = broker
+            .properties("dead")
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| (key == "__connect.errors.stage").then_some(value))
+            .collect();
+        assert_eq!(stages.into_iter().collect::<Vec<_>>(), ["TASK_PUT", "TRANSFORMATION"]);
+        plane.stop(&task);
+        plane.shut_down();
+    });
+}
+
+#[test]
+fn a_direct_task_stops_at_its_bad_record_with_everything_before_it_committed() {
+    on_each_driver(|driver| {
+        let broker = TestBroker::start(driver);
+        let plane = Options::new(driver, broker.address).start();
+        let name = format!("errors-{}", number());
+        let next = || {
+            let store = plane.store.lock().unwrap();
+            store.positions.get(&name).and_then(|all| all.first()).and_then(|one| one.offset.get("next")).cloned()
+        };
+        let task = direct(&plane, &name, 1000, &[]);
+        let (cause, restart) = plane.failed(&task);
+        assert!(cause.starts_with("TRANSFORMATION") && !restart, "{cause}");
+        assert_eq!((next(), probe(&name).count()), (Some(Scalar::Text("7".to_owned())), 7));
+        // With tolerance it goes on there and repeats nothing.
+        let again = direct(&plane, &name, 1000, &[("errors.tolerance", "all")]);
+        plane.running(&again);
+        wait_for("all committed", || (plane.counters(&again).records_committed == 993).then_some(()));
+        assert_eq!((probe(&name).count(), plane.counters(&again).records_skipped), (900, 100));
+        plane.stop(&again);
         plane.shut_down();
     });
 }

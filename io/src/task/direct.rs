@@ -14,7 +14,8 @@ use rmqc_core::command::TaskSpec;
 use rmqc_core::config::connector as keys;
 use rmqc_core::config::key::ConfigKey;
 use rmqc_core::connector::{DynSinkTask, DynSourceTask};
-use rmqc_core::error::{ConnectError, Result, Stage};
+use rmqc_core::context::ErrantRecords;
+use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::inflight::Sequence;
 use rmqc_core::position::Position;
 use rmqc_core::record::{ConnectRecord, RecordBatch};
@@ -22,8 +23,9 @@ use rmqc_core::registry::{ConnectorFactory, ConnectorKind, TaskBuilder, find_tas
 use rmqc_core::transform::Outcome;
 
 use super::commit::Commits;
+use super::errant::{Errant, Letters, try_again};
 use super::{
-    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, chain, commit_interval, size, stand_still, task_client,
+    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, chain, commit_interval, hold, size, stand_still, task_client,
     task_context, tell_running, tell_state, topic_of, wait_to_retry,
 };
 use crate::driver::Driver;
@@ -45,20 +47,47 @@ const EMPTY_POLL_PAUSE: Duration = Duration::from_millis(5);
 struct Halves {
     source: Box<dyn DynSourceTask>,
     sink: Box<dyn DynSinkTask>,
+    sink_class: &'static str,
+    reports: Rc<ErrantRecords>,
+}
+
+/// A record that is given up when its batch is accepted.
+struct Bad {
+    record: ConnectRecord,
+    error: ConnectError,
+    /// Place among the polled records.
+    at: usize,
 }
 
 /// What was polled and not yet accepted by the sink.
 #[derive(Default)]
 struct Batch {
     records: Vec<ConnectRecord>,
+    /// Place of each record among the polled ones.
+    places: Vec<usize>,
     /// Of all polled records, those that the chain dropped too.
     positions: Vec<Position>,
+    bad: Vec<Bad>,
     bytes: u64,
+    /// Why the task stops once the records before the one at fault are committed.
+    stop: Option<ConnectError>,
 }
 
 impl Batch {
+    /// Records that the chain dropped.
     fn filtered(&self) -> u64 {
-        self.positions.len().saturating_sub(self.records.len()) as u64
+        let in_chain = self.bad.iter().filter(|bad| bad.error.stage() != Stage::Put).count();
+        self.positions.len().saturating_sub(self.records.len()).saturating_sub(in_chain) as u64
+    }
+
+    /// Ends the batch before the record at `index`, which stops the task.
+    fn cut(&mut self, index: usize, error: ConnectError) {
+        let place = self.places.get(index).copied().unwrap_or(self.positions.len());
+        self.records.truncate(index);
+        self.places.truncate(index);
+        self.positions.truncate(place);
+        self.bad.retain(|bad| bad.at < place);
+        self.stop = Some(error);
     }
 }
 
@@ -69,12 +98,23 @@ struct Flow<D: Driver> {
     chain: Chain,
     default_topic: Arc<str>,
     commits: Commits,
+    errant: Errant,
+    /// What the sink reports record by record.
+    reports: Rc<ErrantRecords>,
+    sink_class: &'static str,
+    /// Where given-up records go, if they go anywhere.
+    letters: Option<Letters<D>>,
     batch: Batch,
     batch_bytes_max: usize,
     uncommitted_max: u64,
     commit_interval: Duration,
     /// The task's part of the shard's memory.
     share: Share,
+    /// Records accepted, and those given up, since the breaker last looked.
+    records: u64,
+    bad_records: u64,
+    /// Why the task stops when everything accepted is committed.
+    stop: Option<ConnectError>,
     /// Accepted by the sink and not flushed: from this sequence on.
     unflushed_from: Sequence,
     /// Since when something waits for a flush.
@@ -87,11 +127,17 @@ pub(super) async fn run<D: Driver>(shard: Rc<ShardContext>, control: Rc<TaskCont
         Ok(halves) => halves,
         Err(error) => return TaskEnd::Failed(error),
     };
-    // It never connects: there is nobody to talk to.
-    let (client, _) = task_client::<D>(&shard, &spec);
+    // It connects only if dead letters are to be written.
+    let (client, number) = task_client::<D>(&shard, &spec);
     let closing = CloseClient(client.clone());
-    let outcome = match flow(shard, control, &spec, client) {
-        Ok(flow) => run_loop(&mut halves, flow).await,
+    let outcome = match flow(shard, control, &spec, client.clone(), &halves) {
+        Ok(mut flow) => match Letters::open(&client, number, &flow.errant, &flow.control).await {
+            Ok(letters) => {
+                flow.letters = letters;
+                run_loop(&mut halves, flow).await
+            }
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     halves.source.stop().await;
@@ -112,13 +158,16 @@ fn build(shard: &ShardContext, spec: &TaskSpec) -> Result<Halves> {
         find_task(key.text(&spec.config).unwrap_or_default(), kind)
     };
     let source = find(&keys::SOURCE_TASK_CLASS, ConnectorKind::Source).map(|factory| factory.build);
-    let sink = find(&keys::SINK_TASK_CLASS, ConnectorKind::Sink).map(|factory| factory.build);
+    let sink = find(&keys::SINK_TASK_CLASS, ConnectorKind::Sink);
+    let sink_class = sink.map_or("", |factory| factory.java_task_class);
+    let sink = sink.map(|factory| factory.build);
     let Some(TaskBuilder::Source(source)) = source else { return Err(wrong(&keys::SOURCE_TASK_CLASS)) };
     let Some(TaskBuilder::Sink(sink)) = sink else { return Err(wrong(&keys::SINK_TASK_CLASS)) };
     let context = task_context(shard, spec);
     let mut sink_context = context.clone();
     sink_context.positions = Arc::default();
-    Ok(Halves { source: source(context)?, sink: sink(sink_context)? })
+    let reports = sink_context.errant.clone();
+    Ok(Halves { source: source(context)?, sink: sink(sink_context)?, sink_class, reports })
 }
 
 fn flow<D: Driver>(
@@ -126,6 +175,7 @@ fn flow<D: Driver>(
     control: Rc<TaskControl>,
     spec: &TaskSpec,
     client: Client<D>,
+    halves: &Halves,
 ) -> Result<Flow<D>> {
     let config = &spec.config;
     *control.latency_ms.borrow_mut() = Histogram::new(3).ok();
@@ -134,11 +184,18 @@ fn flow<D: Driver>(
         chain: chain(config)?,
         default_topic: topic_of(config),
         commits: Commits::new(shard.clone(), control.clone()),
+        errant: Errant::new(&spec.task, config),
+        reports: halves.reports.clone(),
+        sink_class: halves.sink_class,
+        letters: None,
         batch: Batch::default(),
         batch_bytes_max: size(&keys::UNCOMMITTED_BYTES, config).min(BATCH_BYTES_MAX),
         uncommitted_max: size(&keys::UNCOMMITTED_RECORDS, config) as u64,
         commit_interval: commit_interval(config),
         share: shard.memory.share(),
+        records: 0,
+        bad_records: 0,
+        stop: None,
         unflushed_from: 0,
         dirty_since: None,
         shard,
@@ -157,7 +214,7 @@ async fn run_loop<D: Driver>(halves: &mut Halves, mut flow: Flow<D>) -> Result<T
         match flow.control.wanted.get() {
             Wanted::Run => tell_running(&flow.shard, &flow.control).await,
             wanted => {
-                let drained = flow.drain(&mut *halves.sink).await?;
+                let drained = flow.drain(&mut *halves.sink, false).await?;
                 flow.tell_committed(&mut *halves.source).await?;
                 if !drained || flow.control.wanted.get() != wanted {
                     continue;
@@ -175,6 +232,18 @@ async fn run_loop<D: Driver>(halves: &mut Halves, mut flow: Flow<D>) -> Result<T
         if flow.control.wanted.get() != Wanted::Run || !flow.put(&mut *halves.sink).await? {
             continue;
         }
+        if let Some(cause) = flow.too_many_bad() {
+            flow.drain(&mut *halves.sink, true).await?;
+            flow.tell_committed(&mut *halves.source).await?;
+            hold(&flow.shard, &flow.control, cause).await;
+            continue;
+        }
+        if let Some(error) = flow.stop.take() {
+            // Everything before the record at fault is done, and the committed position points at it.
+            flow.drain(&mut *halves.sink, true).await?;
+            flow.tell_committed(&mut *halves.source).await?;
+            return Err(error);
+        }
         if flow.room() == 0 {
             flow.wait_for_room().await;
             continue;
@@ -182,6 +251,13 @@ async fn run_loop<D: Driver>(halves: &mut Halves, mut flow: Flow<D>) -> Result<T
         let polled = flow.poll(halves).await?;
         match polled {
             Ok(()) => failures = 0,
+            // The source has moved past what it could not read.
+            Err(error) if error.retry() == Retry::BadRecord && flow.errant.policy.tolerant => {
+                flow.errant.log(&error, "the source has no record");
+                flow.control.count(|counters| counters.records_skipped = counters.records_skipped.saturating_add(1));
+                flow.bad_records = flow.bad_records.saturating_add(1);
+            }
+            Err(error) if error.retry() != Retry::Later => flow.batch.stop = flow.batch.stop.take().or(Some(error)),
             Err(error) => {
                 // What came before the trouble is delivered first.
                 flow.put(&mut *halves.sink).await?;
@@ -256,26 +332,74 @@ impl<D: Driver> Flow<D> {
             if record.topic.is_none() && !self.default_topic.is_empty() {
                 record.topic = Some(self.default_topic.clone());
             }
-            let outcome = if self.chain.is_empty() { Outcome::Keep } else { self.chain.apply(&mut record)? };
-            if outcome == Outcome::Keep {
-                self.batch.records.push(record);
+            let place = self.batch.positions.len();
+            let original = (!self.chain.is_empty()).then(|| record.clone());
+            match self.transform(&mut record, original.as_ref()).await {
+                Ok(Outcome::Keep) => {
+                    self.batch.records.push(record);
+                    self.batch.places.push(place);
+                }
+                Ok(Outcome::Drop) => {}
+                Err(error) if self.errant.policy.tolerant && error.retry() == Retry::BadRecord => {
+                    self.batch.bad.push(Bad { record: original.unwrap_or(record), error, at: place });
+                }
+                Err(error) => {
+                    self.batch.stop = Some(error);
+                    break;
+                }
             }
             self.batch.positions.push(position);
         }
         Ok(())
     }
 
+    /// Takes a record through the chain; a transform that asks for a later try gets it as long as the policy says.
+    async fn transform(&self, record: &mut ConnectRecord, original: Option<&ConnectRecord>) -> Result<Outcome> {
+        let Some(original) = original else { return Ok(Outcome::Keep) };
+        let (started, mut attempt) = (Instant::now(), 0u32);
+        loop {
+            let error = match self.chain.apply(record) {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => error,
+            };
+            attempt = attempt.saturating_add(1);
+            if !try_again::<D>(&self.errant, &self.control, &self.client, &error, (attempt, started)).await {
+                return Err(error);
+            }
+            record.clone_from(original);
+        }
+    }
+
     /// Puts the batch until the sink accepts it; a sink whose target is away is tried again with back-off. False when the
     /// task is to do something else first: the batch waits for its return.
     async fn put(&mut self, sink: &mut dyn DynSinkTask) -> Result<bool> {
-        if self.batch.positions.is_empty() {
+        if self.batch.positions.is_empty() && self.batch.stop.is_none() {
             return Ok(true);
         }
         let mut attempt = 0u32;
         while !self.batch.records.is_empty() {
-            match sink.put(&self.batch.records).await {
-                Ok(()) => break,
-                Err(error) => {
+            let outcome = sink.put(&self.batch.records).await;
+            let (reported, stop) = (self.reports.take(), self.reports.take_stop());
+            match (outcome, stop) {
+                (Ok(()), _) => {
+                    self.take_reported(reported);
+                    break;
+                }
+                (Err(error), Some(index)) if error.retry() != Retry::Later => {
+                    self.take_reported(reported.into_iter().filter(|(at, _)| *at < index).collect());
+                    self.batch.cut(index, error);
+                    break;
+                }
+                // The only record there is must be the bad one.
+                (Err(error), None)
+                    if error.retry() == Retry::BadRecord
+                        && self.errant.policy.tolerant
+                        && self.batch.records.len() == 1 =>
+                {
+                    self.take_reported(vec![(0, error)]);
+                    break;
+                }
+                (Err(error), _) => {
                     attempt = attempt.saturating_add(1);
                     wait_to_retry(&self.control, &self.client, error, attempt).await?;
                 }
@@ -284,20 +408,60 @@ impl<D: Driver> Flow<D> {
                 return Ok(false);
             }
         }
-        self.accepted();
+        self.accepted()?;
         Ok(true)
     }
 
-    fn accepted(&mut self) {
+    /// Records that the sink has reported as bad are given up.
+    fn take_reported(&mut self, reported: Vec<(usize, ConnectError)>) {
+        for (index, error) in reported {
+            if let (Some(record), Some(at)) = (self.batch.records.get(index), self.batch.places.get(index)) {
+                let error = error.in_class(self.sink_class);
+                self.batch.bad.push(Bad { record: record.clone(), error, at: *at });
+            }
+        }
+    }
+
+    /// Logs what is bad and sends its letters on their way.
+    fn give_up(&mut self, bad: &[Bad]) -> Result<()> {
+        for Bad { record, error, .. } in bad {
+            self.errant.log(error, format_args!("source record is at {:?}", record.position));
+            let context = self.errant.context(None, error);
+            match &mut self.letters {
+                Some(letters) => letters.send_record(record, &context)?,
+                None => {
+                    self.control.count(|counters| counters.records_skipped = counters.records_skipped.saturating_add(1))
+                }
+            }
+        }
+        self.bad_records = self.bad_records.saturating_add(bad.len() as u64);
+        let stored = self.letters.as_mut().map_or(Ok(0), Letters::settle)?;
+        self.control.count(|counters| counters.dead_letters = counters.dead_letters.saturating_add(stored));
+        Ok(())
+    }
+
+    /// Gives the reason to pause when too many records were bad since the last call.
+    fn too_many_bad(&mut self) -> Option<String> {
+        let (records, bad) = (std::mem::take(&mut self.records), std::mem::take(&mut self.bad_records));
+        self.errant.note(records, bad)
+    }
+
+    fn accepted(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
         self.share.set(0);
-        let (polled, put) = (batch.positions.len() as u64, batch.records.len() as u64);
+        self.give_up(&batch.bad)?;
         let filtered = batch.filtered();
+        let reported = batch.bad.iter().filter(|bad| bad.error.stage() == Stage::Put).count();
+        let polled = batch.positions.len() as u64;
+        let put = batch.records.len().saturating_sub(reported) as u64;
+        self.records = self.records.saturating_add(polled);
+        self.stop = batch.stop;
+        let nothing_to_flush = batch.records.is_empty() && batch.bad.is_empty();
         self.control.record_latency(&batch.records);
         for position in batch.positions {
             self.commits.inflight.push(position);
         }
-        if put == 0 && self.dirty_since.is_none() {
+        if nothing_to_flush && self.dirty_since.is_none() {
             // Nothing of it needs a flush.
             self.confirm();
         } else {
@@ -313,6 +477,7 @@ impl<D: Driver> Flow<D> {
             counters.batches = counters.batches.saturating_add(1);
             counters.records_uncommitted = uncommitted;
         });
+        Ok(())
     }
 
     /// Everything accepted is safe.
@@ -362,6 +527,10 @@ impl<D: Driver> Flow<D> {
     async fn commit(&mut self, sink: &mut dyn DynSinkTask) -> Result<()> {
         if self.dirty_since.is_some() {
             sink.flush().await?;
+            if let Some(letters) = &mut self.letters {
+                let stored = letters.flush().await?;
+                self.control.count(|counters| counters.dead_letters = counters.dead_letters.saturating_add(stored));
+            }
             self.confirm();
         }
         self.commits.start().await;
@@ -375,8 +544,9 @@ impl<D: Driver> Flow<D> {
     }
 
     /// Waits until everything accepted is flushed and committed; false when the task is to run again before that. What
-    /// the sink has not accepted is not in the way: it waits for a resume, or comes again at the next start.
-    async fn drain(&mut self, sink: &mut dyn DynSinkTask) -> Result<bool> {
+    /// the sink has not accepted is not in the way: it waits for a resume, or comes again at the next start. A task that is
+    /// `ending` for a reason of its own is to run all the same.
+    async fn drain(&mut self, sink: &mut dyn DynSinkTask, ending: bool) -> Result<bool> {
         let mut deadline = StopDeadline::default();
         let mut attempt = 0u32;
         loop {
@@ -386,7 +556,7 @@ impl<D: Driver> Flow<D> {
             if uncommitted == 0 {
                 return Ok(true);
             }
-            if self.control.wanted.get() == Wanted::Run {
+            if !ending && self.control.wanted.get() == Wanted::Run {
                 return Ok(false);
             }
             let mut trouble = None;

@@ -1,15 +1,18 @@
 //! Records that are given up: carries out what the policy decides, logs, counts, and writes dead letters.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rmqc_core::config::Properties;
 use rmqc_core::dlq::{Consumed, context, log_line};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::id::TaskId;
-use rmqc_core::tolerance::{Breaker, DeadLetterQueue, ErrorPolicy};
+use rmqc_core::record::ConnectRecord;
+use rmqc_core::tolerance::{Breaker, DeadLetterQueue, Decision, ErrorPolicy, Failure};
 
+use super::records::{Encoded, letter};
+use super::{unique_ids, wait_to_retry, wait_while};
 use crate::driver::Driver;
 use crate::local::first;
 use crate::producer::properties::PropertiesWriter;
@@ -18,6 +21,7 @@ use crate::producer::{Producer, ProducerSettings, TopicIndex};
 use crate::remoting::client::Client;
 use crate::remoting::message::Message;
 use crate::remoting::properties::{KEYS, find};
+use crate::shard::context::{TaskControl, Wanted};
 
 /// Longest wait for letters on their way before the caller looks at what else there is to do.
 const LETTERS_WAIT: Duration = Duration::from_secs(1);
@@ -44,6 +48,11 @@ impl Errant {
         self.policy.tolerant
     }
 
+    /// The dead letter queue, if records may be given up into one.
+    pub fn letter_queue(&self) -> Option<&DeadLetterQueue> {
+        self.policy.dead_letters.as_ref().filter(|_| self.policy.tolerant)
+    }
+
     /// Logs a record that is given up, if that is wanted. `record` says which one it was.
     pub fn log(&self, error: &ConnectError, record: impl std::fmt::Display) {
         if self.policy.log {
@@ -68,6 +77,31 @@ impl Errant {
             Some(queue) if queue.context => context(&self.task, consumed, error),
             _ => Vec::new(),
         }
+    }
+}
+
+/// Whether a converter or transform that failed is to be tried again now; waits as long as the policy says. `tries` are
+/// the number of tries so far and when the first began.
+pub(super) async fn try_again<D: Driver>(
+    errant: &Errant,
+    control: &TaskControl,
+    client: &Client<D>,
+    error: &ConnectError,
+    (attempt, started): (u32, Instant),
+) -> bool {
+    let failure = Failure {
+        stage: error.stage(),
+        retry: error.retry(),
+        attempt,
+        elapsed: started.elapsed(),
+        random: client.random(),
+    };
+    match errant.policy.decide(failure) {
+        Decision::RetryAfter(delay) => {
+            control.count(|counters| counters.retries = counters.retries.saturating_add(1));
+            wait_while::<D>(control, Wanted::Run, delay).await
+        }
+        Decision::GiveUp | Decision::Stop => false,
     }
 }
 
@@ -99,11 +133,32 @@ pub(super) struct Letters<D> {
 }
 
 impl<D: Driver> Letters<D> {
-    /// Finds or creates the topic.
+    /// The letters of a task that may give records up into a queue: its topic is looked for until the cluster tells, or
+    /// the task is to stop.
     ///
     /// # Errors
-    /// `Retry::Later` when the cluster can't be asked; fatal when the topic can't be had.
-    pub async fn open(client: &Client<D>, queue: &DeadLetterQueue, writer: PropertiesWriter) -> Result<Self> {
+    /// When the topic can't be had.
+    pub async fn open(
+        client: &Client<D>,
+        client_number: u32,
+        errant: &Errant,
+        control: &TaskControl,
+    ) -> Result<Option<Self>> {
+        let Some(queue) = errant.letter_queue() else { return Ok(None) };
+        let mut attempt = 0u32;
+        while control.wanted.get() != Wanted::Stop {
+            match Self::find(client, queue, PropertiesWriter::new(unique_ids(client_number))).await {
+                Ok(letters) => return Ok(Some(letters)),
+                Err(error) => {
+                    attempt = attempt.saturating_add(1);
+                    wait_to_retry(control, client, error, attempt).await?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn find(client: &Client<D>, queue: &DeadLetterQueue, writer: PropertiesWriter) -> Result<Self> {
         let settings = ProducerSettings {
             batch_bytes_max: 256 * 1024,
             batch_messages_max: 1024,
@@ -125,6 +180,18 @@ impl<D: Driver> Letters<D> {
         let body: Bytes = message.plain_body().unwrap_or_else(|_| message.body.clone());
         let properties = self.writer.write_letter(crate::host::unix_ms(), &message.properties, context)?;
         let key = find(&message.properties, KEYS).map(String::from_utf8_lossy);
+        self.producer.append(self.topic, key.as_deref(), &body, properties, self.sent).map_err(unwritable)?;
+        self.sent = self.sent.saturating_add(1);
+        Ok(())
+    }
+
+    /// Sends a record that never was a message as a letter.
+    ///
+    /// # Errors
+    /// A record that can't be a letter.
+    pub fn send_record(&mut self, record: &ConnectRecord, context: &[(&'static str, String)]) -> Result<()> {
+        let Encoded { key, body, properties } = letter(&mut self.writer, record, context, crate::host::unix_ms())?;
+        let key = key.as_deref().map(String::from_utf8_lossy);
         self.producer.append(self.topic, key.as_deref(), &body, properties, self.sent).map_err(unwritable)?;
         self.sent = self.sent.saturating_add(1);
         Ok(())

@@ -67,7 +67,7 @@ impl Stages {
         Ok(Encoded { key, body, properties })
     }
 
-    /// A record that was given up as a letter: its value's own bytes, its key and extensions, and the context.
+    /// A record that was given up as a letter.
     ///
     /// # Errors
     /// A record that no message can hold.
@@ -77,21 +77,33 @@ impl Stages {
         context: &[(&'static str, String)],
         now_ms: i64,
     ) -> Result<Encoded<'_>> {
-        let text = |value: &Value| match value {
-            Value::Null => None,
-            Value::String(text) => Some(text.as_bytes().clone()),
-            Value::Bytes(bytes) => Some(bytes.clone()),
-            Value::Json(json) => Some(json.text().clone()),
-            other => Some(Bytes::from(java_text::value(other).into_owned())),
-        };
-        let (key, body) = (text(&record.key), text(&record.value).unwrap_or_default());
-        let written = self.properties.write(now_ms, key.as_deref(), &record.extensions, record.timestamp_ms);
-        if written.is_err() {
-            // Key or extensions may be what is bad about it.
-            self.properties.write(now_ms, None, &Extensions::Empty, record.timestamp_ms)?;
-        }
-        Ok(Encoded { key, body, properties: self.properties.add(context)? })
+        letter(&mut self.properties, record, context, now_ms)
     }
+}
+
+/// A record that was given up as a letter: its value's own bytes, its key and extensions, and the context.
+///
+/// # Errors
+/// A record that no message can hold.
+pub(super) fn letter<'w>(
+    properties: &'w mut PropertiesWriter,
+    record: &ConnectRecord,
+    context: &[(&'static str, String)],
+    now_ms: i64,
+) -> Result<Encoded<'w>> {
+    let text = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.as_bytes().clone()),
+        Value::Bytes(bytes) => Some(bytes.clone()),
+        Value::Json(json) => Some(json.text().clone()),
+        other => Some(Bytes::from(java_text::value(other).into_owned())),
+    };
+    let (key, body) = (text(&record.key), text(&record.value).unwrap_or_default());
+    if properties.write(now_ms, key.as_deref(), &record.extensions, record.timestamp_ms).is_err() {
+        // Key or extensions may be what is bad about it.
+        properties.write(now_ms, None, &Extensions::Empty, record.timestamp_ms)?;
+    }
+    Ok(Encoded { key, body, properties: properties.add(context)? })
 }
 
 /// The topic of a record: its extension `topic`, else its own, else the connector's.

@@ -16,21 +16,19 @@ use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::position::RecordPartition;
 use rmqc_core::record::ConnectRecord;
-use rmqc_core::tolerance::{Decision, Failure};
 
 use super::batch::{Bad, Batch, Mark};
-use super::errant::{Errant, Letters, consumed};
+use super::errant::{Errant, Letters, consumed, try_again};
 use super::messages::Stages;
 use super::{
     CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, hold, size, stand_still, task_client,
-    task_context, tell_running, tell_state, unique_ids, wait_to_retry, wait_while,
+    task_context, tell_running, tell_state, wait_to_retry,
 };
 use crate::consumer::offset::StartFrom;
 use crate::consumer::pull::{OutOfRange, Pulled};
 use crate::consumer::{Consumer, ConsumerSettings, Taken};
 use crate::driver::Driver;
 use crate::local::first;
-use crate::producer::properties::PropertiesWriter;
 use crate::remoting::client::Client;
 use crate::remoting::message::Message;
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
@@ -86,8 +84,11 @@ pub(super) async fn run<D: Driver>(
     let closing = CloseClient(client.clone());
     let outcome = match flow(&shard, &control, &spec, &client, reports) {
         Ok(mut flow) => {
-            let outcome = match flow.open_letters(number).await {
-                Ok(()) => run_loop(&mut *task, &mut flow).await,
+            let outcome = match Letters::open(&client, number, &flow.errant, &flow.control).await {
+                Ok(letters) => {
+                    flow.letters = letters;
+                    run_loop(&mut *task, &mut flow).await
+                }
                 Err(error) => Err(error),
             };
             flow.consumer.leave().await;
@@ -271,28 +272,6 @@ impl<D: Driver> Flow<D> {
         }
     }
 
-    /// Finds the dead letter topic, if there is to be one; tried until the cluster tells, or the task is to stop.
-    async fn open_letters(&mut self, client_number: u32) -> Result<()> {
-        let Some(queue) = self.errant.policy.dead_letters.clone().filter(|_| self.errant.policy.tolerant) else {
-            return Ok(());
-        };
-        let mut attempt = 0u32;
-        loop {
-            let writer = PropertiesWriter::new(unique_ids(client_number));
-            match Letters::open(&self.client, &queue, writer).await {
-                Ok(letters) => {
-                    self.letters = Some(letters);
-                    return Ok(());
-                }
-                Err(_) if self.control.wanted.get() == Wanted::Stop => return Ok(()),
-                Err(error) => {
-                    attempt = attempt.saturating_add(1);
-                    wait_to_retry(&self.control, &self.client, error, attempt).await?;
-                }
-            }
-        }
-    }
-
     /// Takes what has arrived, up to one put's worth, as records.
     async fn collect(&mut self) -> Result<Batch> {
         let mut batch = Batch::default();
@@ -359,16 +338,7 @@ impl<D: Driver> Flow<D> {
         loop {
             attempt = attempt.saturating_add(1);
             let Err(error) = &made else { return made };
-            let failure = Failure {
-                stage: error.stage(),
-                retry: error.retry(),
-                attempt,
-                elapsed: started.elapsed(),
-                random: self.client.random(),
-            };
-            let Decision::RetryAfter(delay) = self.errant.policy.decide(failure) else { return made };
-            self.control.count(|counters| counters.retries = counters.retries.saturating_add(1));
-            if !wait_while::<D>(&self.control, Wanted::Run, delay).await {
+            if !try_again::<D>(&self.errant, &self.control, &self.client, error, (attempt, started)).await {
                 return made;
             }
             made = self.stages.record(topic, partition, message);

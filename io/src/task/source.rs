@@ -8,22 +8,22 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rmqc_core::command::{ShardEvent, TaskSpec};
+use rmqc_core::command::TaskSpec;
 use rmqc_core::config::connector as keys;
 use rmqc_core::connector::DynSourceTask;
 use rmqc_core::context::TaskContext;
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
-use rmqc_core::inflight::{InFlight, Sequence};
-use rmqc_core::position::{Position, StoredPosition};
+use rmqc_core::inflight::Sequence;
+use rmqc_core::position::Position;
 use rmqc_core::record::{ConnectRecord, RecordBatch};
-use rmqc_core::tolerance::{Decision, Failure};
 use rmqc_core::transform::Outcome;
 
-use super::errant::{Errant, letter_topic, unwritable};
+use super::commit::Commits;
+use super::errant::{Errant, letter_topic, try_again, unwritable};
 use super::records::{Encoded, Stages, topic_name};
 use super::{
     CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, hold, size, stand_still, task_client,
-    task_context, tell_running, tell_state, unique_ids, wait_to_retry, wait_while,
+    task_context, tell_running, tell_state, unique_ids, wait_to_retry,
 };
 use crate::driver::Driver;
 use crate::local::{First, first};
@@ -53,15 +53,10 @@ struct Flow<D: Driver> {
     control: Rc<TaskControl>,
     client: Client<D>,
     producer: Producer<D>,
-    inflight: InFlight,
+    commits: Commits,
     limits: Limits,
     /// The task's part of the shard's memory.
     share: Share,
-    last_commit: Option<Instant>,
-    /// Positions under way to the store.
-    committing: Vec<Position>,
-    /// Positions that the store has confirmed and the connector has not been told of.
-    committed: Vec<Position>,
     /// Records that wait until the cluster tells where their topic is.
     held: VecDeque<Held>,
     errant: Errant,
@@ -115,18 +110,15 @@ pub(super) async fn run<D: Driver>(
     let flow = Flow {
         producer: Producer::new(client.clone(), settings, shard.turns_of(&spec.task.connector)),
         share: shard.memory.share(),
+        commits: Commits::new(shard.clone(), control.clone()),
         shard,
         control,
         client: client.clone(),
-        inflight: InFlight::default(),
         limits: Limits {
             uncommitted_records: size(&keys::UNCOMMITTED_RECORDS, config) as u64,
             unconfirmed_bytes: size(&keys::UNCOMMITTED_BYTES, config) as u64,
             commit_interval: commit_interval(config),
         },
-        last_commit: None,
-        committing: Vec::new(),
-        committed: Vec::new(),
         held: VecDeque::new(),
         errant: Errant::new(&spec.task, config),
         letter_topic: None,
@@ -212,7 +204,7 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
 impl<D: Driver> Flow<D> {
     /// Records that may still be handed on before something is committed.
     fn room(&self) -> usize {
-        let room = self.limits.uncommitted_records.saturating_sub(self.inflight.uncommitted());
+        let room = self.limits.uncommitted_records.saturating_sub(self.commits.inflight.uncommitted());
         usize::try_from(room).unwrap_or(usize::MAX).min(POLL_RECORDS_MAX)
     }
 
@@ -255,20 +247,16 @@ impl<D: Driver> Flow<D> {
 
     /// Completes when the confirmed prefix has waited long enough for its commit.
     async fn commit_due(&self) {
-        if self.inflight.committable_records() == 0 || self.inflight.is_committing() {
+        if self.commits.inflight.committable_records() == 0 || self.commits.inflight.is_committing() {
             return std::future::pending().await;
         }
-        let since = self.last_commit.map_or(self.limits.commit_interval, |last| last.elapsed());
-        D::sleep(self.limits.commit_interval.saturating_sub(since)).await;
+        D::sleep(self.commits.until_due(self.limits.commit_interval)).await;
     }
 
     /// Takes confirmations and the store's answer, sends what waits for a free line, starts a commit when it is due.
     async fn settle(&mut self) -> Result<()> {
         let confirmed = self.producer.take_confirmed()?;
-        let stored = self.control.stored.borrow_mut().take();
-        if let Some(answer) = stored {
-            self.take_answer(answer)?;
-        }
+        self.commits.take_answer()?;
         if confirmed.batches > 0 || confirmed.retries > 0 {
             let letters = self.take_letters(&confirmed.sequences);
             self.control.count(|counters| {
@@ -281,63 +269,23 @@ impl<D: Driver> Flow<D> {
             });
         }
         for sequences in confirmed.sequences {
-            self.inflight.confirm(sequences);
+            self.commits.inflight.confirm(sequences);
         }
         self.producer.flush_if_idle();
-        let due = self.last_commit.is_none_or(|last| last.elapsed() >= self.limits.commit_interval);
-        let half_full = self.inflight.committable_records() >= self.limits.uncommitted_records / 2;
+        let due = self.commits.until_due(self.limits.commit_interval).is_zero();
+        let half_full = self.commits.inflight.committable_records() >= self.limits.uncommitted_records / 2;
         if due || half_full {
-            self.start_commit().await;
+            self.commits.start().await;
         }
-        let uncommitted = self.inflight.uncommitted();
+        let uncommitted = self.commits.inflight.uncommitted();
         self.control.count(|counters| counters.records_uncommitted = uncommitted);
         Ok(())
     }
 
-    async fn start_commit(&mut self) {
-        let positions = self.inflight.take_committable();
-        if positions.is_empty() {
-            return;
-        }
-        let stored = |position: &Position| StoredPosition {
-            partition: (*position.partition).clone(),
-            offset: position.offset.to_map(),
-        };
-        let event = ShardEvent::Positions(
-            self.control.task.clone(),
-            self.control.generation,
-            positions.iter().map(stored).collect(),
-        );
-        self.committing = positions;
-        self.last_commit = Some(Instant::now());
-        self.shard.tell(event).await;
-    }
-
-    fn take_answer(&mut self, answer: std::result::Result<(), String>) -> Result<()> {
-        match answer {
-            Ok(()) => {
-                let records = self.inflight.committed();
-                self.committed.append(&mut self.committing);
-                self.control.count(|counters| {
-                    counters.commits = counters.commits.saturating_add(1);
-                    counters.records_committed = counters.records_committed.saturating_add(records);
-                });
-                Ok(())
-            }
-            Err(reason) => {
-                let what = format!("the positions could not be stored: {reason}");
-                Err(ConnectError::later(Stage::Commit, what))
-            }
-        }
-    }
-
     /// Tells the connector what has become durable.
     async fn tell_committed(&mut self, task: &mut dyn DynSourceTask) -> Result<()> {
-        if self.committed.is_empty() {
-            return Ok(());
-        }
-        let committed = std::mem::take(&mut self.committed);
-        task.committed(&committed).await
+        let committed = self.commits.take_committed();
+        if committed.is_empty() { Ok(()) } else { task.committed(&committed).await }
     }
 
     /// Hands a batch on.
@@ -419,8 +367,8 @@ impl<D: Driver> Flow<D> {
             match stages.chain.apply(&mut record) {
                 Ok(Outcome::Keep) => return Ok(Some(Ready { record, position, original: Some(original) })),
                 Ok(Outcome::Drop) => {
-                    let sequence = self.inflight.push(position);
-                    self.inflight.confirm(sequence..sequence.saturating_add(1));
+                    let sequence = self.commits.inflight.push(position);
+                    self.commits.inflight.confirm(sequence..sequence.saturating_add(1));
                     self.control
                         .count(|counters| counters.records_filtered = counters.records_filtered.saturating_add(1));
                     return Ok(None);
@@ -437,22 +385,8 @@ impl<D: Driver> Flow<D> {
         }
     }
 
-    /// Whether a converter or transform that failed is to be tried again now; waits as long as the policy says.
     async fn try_again(&self, error: &ConnectError, attempt: u32, started: Instant) -> bool {
-        let failure = Failure {
-            stage: error.stage(),
-            retry: error.retry(),
-            attempt,
-            elapsed: started.elapsed(),
-            random: self.client.random(),
-        };
-        match self.errant.policy.decide(failure) {
-            Decision::RetryAfter(delay) => {
-                self.control.count(|counters| counters.retries = counters.retries.saturating_add(1));
-                wait_while::<D>(&self.control, Wanted::Run, delay).await
-            }
-            Decision::GiveUp | Decision::Stop => false,
-        }
+        try_again::<D>(&self.errant, &self.control, &self.client, error, (attempt, started)).await
     }
 
     /// The handle of a topic; tried until the cluster tells, or the task is to do something else.
@@ -486,7 +420,7 @@ impl<D: Driver> Flow<D> {
     ) -> Result<std::result::Result<(), (Ready, ConnectError)>> {
         match stages.encode(&ready.record, now_ms) {
             Ok(Encoded { key, body, properties }) => {
-                let sequence = self.inflight.push(ready.position);
+                let sequence = self.commits.inflight.push(ready.position);
                 let key = key.as_deref().map(String::from_utf8_lossy);
                 self.producer.append(topic, key.as_deref(), &body, properties, sequence)?;
                 Ok(Ok(()))
@@ -532,9 +466,9 @@ impl<D: Driver> Flow<D> {
         }
         self.bad = self.bad.saturating_add(1);
         self.errant.log(&error, format_args!("source record is at {:?} {:?}", position.partition.0, position.offset));
-        let sequence = self.inflight.push(position);
+        let sequence = self.commits.inflight.push(position);
         let Some(topic) = self.letter_topic else {
-            self.inflight.confirm(sequence..sequence.saturating_add(1));
+            self.commits.inflight.confirm(sequence..sequence.saturating_add(1));
             self.control.count(|counters| counters.records_skipped = counters.records_skipped.saturating_add(1));
             return Ok(());
         };
@@ -565,9 +499,7 @@ impl<D: Driver> Flow<D> {
 
     /// Finds the dead letter topic, if there is to be one; tried until the cluster tells, or the task is to stop.
     async fn open_letters(&mut self) -> Result<()> {
-        let Some(queue) = self.errant.policy.dead_letters.clone().filter(|_| self.errant.policy.tolerant) else {
-            return Ok(());
-        };
+        let Some(queue) = self.errant.letter_queue().cloned() else { return Ok(()) };
         let mut attempt = 0u32;
         while self.control.wanted.get() != Wanted::Stop {
             match letter_topic(&mut self.producer, &queue).await {
@@ -605,20 +537,20 @@ impl<D: Driver> Flow<D> {
             let seen = (changed.seen(), self.control.changed.seen());
             self.settle().await?;
             self.producer.flush();
-            if self.inflight.uncommitted() == 0 {
+            if self.commits.inflight.uncommitted() == 0 {
                 return Ok(true);
             }
             if !ending && self.control.wanted.get() == Wanted::Run {
                 return Ok(false);
             }
-            if self.inflight.committable_records() > 0 {
-                self.start_commit().await;
+            if self.commits.inflight.committable_records() > 0 {
+                self.commits.start().await;
             }
             let left = deadline.left(&self.control);
             if left.is_some_and(|left| left.is_zero()) {
                 let what = format!(
                     "{} records were still not confirmed or committed after {} s; they are sent again at the next start",
-                    self.inflight.uncommitted(),
+                    self.commits.inflight.uncommitted(),
                     DRAIN_TIMEOUT.as_secs()
                 );
                 return Err(ConnectError::fatal(Stage::Lifecycle, what));

@@ -335,3 +335,31 @@ inventory::submit! {
         build: |_| Ok(Box::new(Drops(|_| true))),
     }
 }
+
+/// Makes bad records of those whose number ends with 7: every other one fails here, the rest is for the sink to reject.
+struct Sevens;
+
+impl Transform for Sevens {
+    fn apply(&self, record: &mut ConnectRecord) -> Result<Outcome> {
+        let Value::String(text) = &record.value else { panic!("text, not {}", record.value.kind()) };
+        let number = leading_number(text.as_bytes());
+        match number % 20 {
+            7 => return Err(ConnectError::bad_record(Stage::Transform, "a record that the test refuses")),
+            17 => record.value = Value::String(Text::from(format!("reject {number} "))),
+            _ => {}
+        }
+        Ok(Outcome::Keep)
+    }
+}
+
+inventory::submit! {
+    TransformFactory {
+        name: "test-sevens",
+        java_class: "rmqc.test.Sevens",
+        aliases: &[],
+        targets: false,
+        doc: "Makes bad records of those whose number ends with 7.",
+        keys: &[],
+        build: |_| Ok(Box::new(Sevens)),
+    }
+}
