@@ -189,3 +189,27 @@ fn a_stored_connector_that_this_binary_does_not_have_is_kept_and_says_why() {
     assert_eq!(world.get("/connectors/old/stop")["status"], 200);
     assert_eq!(world.get("/connectors/list")["body"], json!({}));
 }
+
+#[test]
+fn a_connector_whose_records_are_bad_is_paused_and_says_why_until_it_is_resumed() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(Wishes { dir: Some(dir.path()), ..Wishes::default() });
+    source(&world, "a");
+    source(&world, "b");
+    let task = TaskId::new("a", 0);
+    let generation = world.port.generation(&task).unwrap();
+    let wish =
+        |generation| ShardEvent::PauseWanted(task.clone(), generation, "500 of 1000 records were bad".to_owned());
+    // What an older incarnation wants is of no interest.
+    world.port.say(wish(Generation(generation.0 + 7)));
+    world.port.say(wish(generation));
+    world.wait_for_state("a", 0, "PAUSED");
+    let trace = |world: &World| world.get("/connectors/a/tasks/0/status")["body"]["trace"].clone();
+    assert_eq!(trace(&world), "500 of 1000 records were bad");
+    assert_eq!(world.get("/connectors/a/status")["body"]["connector"]["state"], "PAUSED");
+    world.wait_for_state("b", 0, "RUNNING");
+    assert_eq!(world.get("/connectors/a/resume")["status"], 200);
+    world.wait_for_state("a", 0, "RUNNING");
+    assert_ne!(trace(&world), "500 of 1000 records were bad");
+    assert_eq!(world.get("/connectors/b/status")["body"]["connector"]["state"], "RUNNING");
+}
