@@ -104,6 +104,12 @@ impl InFlight {
         std::mem::take(&mut self.committing_records)
     }
 
+    /// Whether nothing before this record is left to be confirmed or committed.
+    #[must_use]
+    pub fn has_come_to(&self, sequence: Sequence) -> bool {
+        self.head == sequence && self.committable_records == 0 && self.committing_records == 0
+    }
+
     /// Records handed on and not yet confirmed.
     #[must_use]
     pub fn unconfirmed(&self) -> usize {

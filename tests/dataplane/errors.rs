@@ -12,7 +12,7 @@ use rmqc_io::remoting::connection::Request;
 use super::support::broker::{TestBroker, leading_number};
 use super::support::plane::{Options, Plane, Task};
 use super::support::probe::{Call, Probe, Trick, probe};
-use super::support::proxy::{Fate, Frame, Proxy};
+use super::support::proxy::{Fate, Frame, Proxy, body, header};
 use super::support::{number, on_each_driver, wait_for};
 
 const QUEUES: i64 = 2;
@@ -438,6 +438,67 @@ fn a_direct_task_stops_at_its_bad_record_with_everything_before_it_committed() {
         wait_for("all committed", || (plane.counters(&again).records_committed == 993).then_some(()));
         assert_eq!((probe(&name).count(), plane.counters(&again).records_skipped), (900, 100));
         plane.stop(&again);
+        plane.shut_down();
+    });
+}
+
+/// In front of a broker that takes no message whose number ends with 7, nor a batch with such a message in it.
+fn picky_broker(broker: &TestBroker) -> Proxy {
+    let proxy = Proxy::start(broker.address, true);
+    proxy.judge(|frame, bytes| {
+        let is_send = matches!(frame, Frame::Request(310 | 320));
+        let taken = || header(bytes)["extFields"]["b"] == "dead" || !body(bytes).windows(2).any(|two| two == b"7 ");
+        if is_send && !taken() { Fate::Refuse(13) } else { Fate::Pass }
+    });
+    proxy
+}
+
+#[test]
+fn what_the_broker_refuses_is_found_in_its_batch_and_given_up() {
+    on_each_driver(|driver| {
+        let broker = TestBroker::start(driver);
+        broker.make_topic("out", 2);
+        let proxy = picky_broker(&broker);
+        let plane = Options::new(driver, proxy.address()).start();
+        let name = format!("errors-{}", number());
+        probe(&name).allowed.store(300, Ordering::SeqCst);
+        let own = [("probe", &*name), ("connect.topicname", "out"), ("commit.interval.ms", "20")];
+        let config: Vec<_> = own.iter().chain(&TOLERANT).copied().collect();
+        let task = plane.run(&name, "test-source", &config);
+        wait_for("all committed", || (plane.counters(&task).records_committed == 300).then_some(()));
+        let sorted = |topic: &str| {
+            let mut numbers = broker.numbers(topic);
+            numbers.sort_unstable();
+            numbers
+        };
+        assert!(sorted("out").into_iter().eq((0..300).filter(|number| number % 10 != 7)), "each once");
+        assert!(sorted("dead").into_iter().eq((0..300).filter(|number| number % 10 == 7)), "each once");
+        let counters = plane.counters(&task);
+        assert_eq!((counters.records_out, counters.dead_letters), (270, 30));
+        let letter = broker.properties("dead").pop().unwrap();
+        assert!(letter.contains(&("__connect.errors.stage".to_owned(), "ROCKETMQ_PRODUCE".to_owned())), "{letter:?}");
+        plane.stop(&task);
+        plane.shut_down();
+    });
+}
+
+#[test]
+fn what_the_broker_refuses_stops_the_task_at_its_place() {
+    on_each_driver(|driver| {
+        let broker = TestBroker::start(driver);
+        broker.make_topic("out", 2);
+        let proxy = picky_broker(&broker);
+        let plane = Options::new(driver, proxy.address()).start();
+        let name = format!("errors-{}", number());
+        probe(&name).allowed.store(300, Ordering::SeqCst);
+        let config = [("probe", &*name), ("connect.topicname", "out"), ("commit.interval.ms", "20")];
+        let task = plane.launch(&name, "test-source", &config);
+        let (cause, restart) = plane.failed(&task);
+        assert!(cause.starts_with("ROCKETMQ_PRODUCE") && !restart, "{cause}");
+        let store = plane.store.lock().unwrap();
+        let next = store.positions[&name][0].offset["next"].clone();
+        assert_eq!(next, Scalar::Text("7".to_owned()));
+        drop(store);
         plane.shut_down();
     });
 }

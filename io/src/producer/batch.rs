@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use rmqc_core::inflight::Sequence;
 use rmqc_core::limits::GATHER_BODY_BYTES_MIN;
 
-use crate::remoting::message::{ITEM_FIXED_BYTES, batch_items, put_item_head, put_item_tail};
+use crate::remoting::message::{BatchItem, ITEM_FIXED_BYTES, MessageError, batch_items, put_item_head, put_item_tail};
 
 /// A batch that still takes records.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub struct OpenBatch {
 }
 
 /// A batch on its way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SealedBatch {
     /// The request's body.
     pub parts: Vec<Bytes>,
@@ -94,7 +94,32 @@ impl OpenBatch {
     }
 }
 
+/// One message of a batch, as a batch of its own.
+#[derive(Debug)]
+pub struct Single {
+    /// Its record.
+    pub sequence: Sequence,
+    /// Its body and properties.
+    pub item: BatchItem,
+    /// The batch that holds nothing else.
+    pub batch: SealedBatch,
+}
+
 impl SealedBatch {
+    /// Takes the batch apart, in order.
+    ///
+    /// # Errors
+    /// When the request's body is not what was put into it.
+    pub fn into_singles(self) -> Result<Vec<Single>, MessageError> {
+        let items = batch_items(Bytes::from(self.parts.concat()))?;
+        let single = |(sequence, item): (Sequence, BatchItem)| {
+            let mut batch = OpenBatch::default();
+            batch.push(&item.body, &item.properties, sequence);
+            Single { sequence, item, batch: batch.seal() }
+        };
+        Ok(self.sequences.into_iter().flatten().zip(items).map(single).collect())
+    }
+
     /// Body and properties of the only message of this batch.
     #[must_use]
     pub fn single(&self) -> Option<(Bytes, Bytes)> {
@@ -151,6 +176,18 @@ mod tests {
             let (body, properties) = batch.seal().single().unwrap();
             assert_eq!((body.len(), &properties[..]), (len, &b"k\x01v\x02"[..]));
         }
+    }
+
+    #[test]
+    fn a_batch_comes_apart_into_its_messages() {
+        let mut batch = OpenBatch::default();
+        for (sequence, len) in [(3, 10), (4, GATHER_BODY_BYTES_MIN), (9, 0)] {
+            batch.push(&Bytes::from(vec![b'b'; len]), b"k\x01v\x02", sequence);
+        }
+        let singles = batch.seal().into_singles().unwrap();
+        let shown: Vec<_> = singles.iter().map(|one| (one.sequence, one.item.body.len(), one.batch.messages)).collect();
+        assert_eq!(shown, [(3, 10, 1), (4, GATHER_BODY_BYTES_MIN, 1), (9, 0, 1)]);
+        assert!(singles.iter().all(|one| batch_items(joined(&one.batch)).unwrap()[0].properties == "k\x01v\x02"));
     }
 
     #[test]

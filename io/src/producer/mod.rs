@@ -69,6 +69,21 @@ pub struct Confirmed {
     pub batches: u64,
     /// Attempts that had to be repeated.
     pub retries: u64,
+    /// Messages that the broker will never take.
+    pub refused: Vec<Refused>,
+}
+
+/// A message that the broker will never take; all others of its batch are stored.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its record.
+    pub sequence: Sequence,
+    /// Its body.
+    pub body: Bytes,
+    /// Its properties block.
+    pub properties: Bytes,
+    /// What the broker said.
+    pub error: ConnectError,
 }
 
 /// A topic as the producer knows it.
@@ -348,6 +363,7 @@ impl<D: Driver> Delivery<D> {
             let outcome = self.attempt().await;
             match judge(&outcome) {
                 Verdict::Stored => return self.shared.confirm(self.batch),
+                Verdict::Never(Retry::BadRecord) => return self.find_refused(&outcome).await,
                 Verdict::Never(retry) => return self.give_up(retry, &outcome),
                 Verdict::Doubtful if attempt >= DOUBTFUL_ATTEMPTS_MAX => return self.give_up(Retry::Fatal, &outcome),
                 Verdict::Doubtful => self.pause(attempt, true, &outcome).await,
@@ -355,6 +371,65 @@ impl<D: Driver> Delivery<D> {
             }
             if attempt >= ATTEMPTS_BEFORE_REROUTE && !self.keyed && !self.shared.settings.ordered {
                 turn = self.go_elsewhere(turn).await;
+            }
+        }
+    }
+
+    /// The broker will never take the batch: sends its messages one by one, in order, and reports those that are at fault.
+    async fn find_refused(mut self, outcome: &std::result::Result<Response, CallError>) {
+        let whole = std::mem::take(&mut self.batch);
+        let alone = whole.messages == 1;
+        let parts = match whole.into_singles() {
+            Ok(parts) => parts,
+            Err(reason) => {
+                let what = format!("cannot take a batch for {} apart: {reason}", self.target.queue);
+                return self.shared.fail(ConnectError::fatal(Stage::Send, what));
+            }
+        };
+        self.shared.singled_out(parts.len());
+        for single in parts {
+            let (sequence, item) = (single.sequence, single.item.clone());
+            self.batch = single.batch;
+            let refusal = if alone { Some(reason(outcome)) } else { self.send_single().await };
+            let Some(refusal) = refusal else {
+                if self.batch.messages > 0 {
+                    return;
+                }
+                continue;
+            };
+            let what = format!("{} will never take the message", self.target.queue);
+            let error = ConnectError::bad_record(Stage::Send, what).caused_by(refusal);
+            let refused = Refused { sequence, body: item.body, properties: item.properties, error };
+            self.shared.refuse(std::mem::take(&mut self.batch), refused);
+        }
+    }
+
+    /// Tries until one message is stored, which empties the batch, or refused, which gives the reason. Nothing of both when
+    /// the producer has ended.
+    async fn send_single(&mut self) -> Option<String> {
+        let mut attempt = 0u32;
+        loop {
+            attempt = attempt.saturating_add(1);
+            if self.shared.closed.get() || self.shared.failure.borrow().is_some() {
+                return None;
+            }
+            let outcome = self.attempt().await;
+            match judge(&outcome) {
+                Verdict::Stored => {
+                    self.shared.confirm(std::mem::take(&mut self.batch));
+                    return None;
+                }
+                Verdict::Never(Retry::BadRecord) => return Some(reason(&outcome)),
+                Verdict::Never(retry) => {
+                    self.give_up(retry, &outcome);
+                    return None;
+                }
+                Verdict::Doubtful if attempt >= DOUBTFUL_ATTEMPTS_MAX => {
+                    self.give_up(Retry::Fatal, &outcome);
+                    return None;
+                }
+                Verdict::Doubtful => self.pause(attempt, true, &outcome).await,
+                Verdict::Again { reroute } => self.pause(attempt, reroute, &outcome).await,
             }
         }
     }
@@ -472,6 +547,19 @@ impl<D> Shared<D> {
             buffers.extend(batch.into_buffer());
         }
         drop(buffers);
+        self.changed.notify();
+    }
+
+    /// One batch has become so many.
+    fn singled_out(&self, batches: usize) {
+        self.underway.set(self.underway.get().saturating_sub(1).saturating_add(batches));
+    }
+
+    /// A message is not on its way any more, and not stored.
+    fn refuse(&self, batch: SealedBatch, refused: Refused) {
+        self.confirmed.borrow_mut().refused.push(refused);
+        self.underway.set(self.underway.get().saturating_sub(1));
+        self.underway_bytes.set(self.underway_bytes.get().saturating_sub(batch.payload_bytes));
         self.changed.notify();
     }
 

@@ -203,6 +203,9 @@ impl<D: Driver> Letters<D> {
     /// The failure that keeps letters from being stored.
     pub fn settle(&mut self) -> Result<u64> {
         let confirmed = self.producer.take_confirmed()?;
+        if let Some(refused) = confirmed.refused.into_iter().next() {
+            return Err(unwritable(refused.error));
+        }
         self.stored = self.stored.saturating_add(confirmed.records);
         self.producer.flush_if_idle();
         Ok(confirmed.records)

@@ -28,8 +28,9 @@ use super::{
 use crate::driver::Driver;
 use crate::local::{First, first};
 use crate::producer::properties::PropertiesWriter;
-use crate::producer::{Producer, ProducerSettings, TopicIndex};
+use crate::producer::{Producer, ProducerSettings, Refused, TopicIndex};
 use crate::remoting::client::Client;
+use crate::remoting::properties::{KEYS, find};
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
 use crate::shard::memory::Share;
 
@@ -64,6 +65,10 @@ struct Flow<D: Driver> {
     letter_topic: Option<TopicIndex>,
     /// Letters on their way.
     letters: BTreeSet<Sequence>,
+    /// Writes the properties of letters whose records are messages already.
+    letter_writer: PropertiesWriter,
+    /// The message that the broker refused and that stops the task.
+    stopped_at: Option<Sequence>,
     /// Records given up since the breaker last looked.
     bad: u64,
     /// Why the task stops once everything before the record at fault is committed.
@@ -107,6 +112,7 @@ pub(super) async fn run<D: Driver>(
         inflight_requests_max: size(&keys::INFLIGHT_REQUESTS, config).max(1),
         ordered: keys::ORDERING.boolean(config),
     };
+    let letter_ids = shard.next_client();
     let flow = Flow {
         producer: Producer::new(client.clone(), settings, shard.turns_of(&spec.task.connector)),
         share: shard.memory.share(),
@@ -123,6 +129,8 @@ pub(super) async fn run<D: Driver>(
         errant: Errant::new(&spec.task, config),
         letter_topic: None,
         letters: BTreeSet::new(),
+        letter_writer: PropertiesWriter::new(unique_ids(letter_ids)),
+        stopped_at: None,
         bad: 0,
         stop: None,
     };
@@ -242,6 +250,9 @@ impl<D: Driver> Flow<D> {
                 return Ok(Ok(()));
             }
             self.settle().await?;
+            if self.stop.is_some() {
+                return Ok(Ok(()));
+            }
         }
     }
 
@@ -267,6 +278,9 @@ impl<D: Driver> Flow<D> {
                 counters.batches = counters.batches.saturating_add(confirmed.batches);
                 counters.retries = counters.retries.saturating_add(confirmed.retries);
             });
+        }
+        for refused in confirmed.refused {
+            self.take_refused(refused)?;
         }
         for sequences in confirmed.sequences {
             self.commits.inflight.confirm(sequences);
@@ -480,6 +494,35 @@ impl<D: Driver> Flow<D> {
         Ok(())
     }
 
+    /// Gives a message up that the broker will never take, if that is allowed. Else the task is to stop.
+    fn take_refused(&mut self, refused: Refused) -> Result<()> {
+        let Refused { sequence, body, properties, error } = refused;
+        if self.letters.contains(&sequence) {
+            return Err(unwritable(error));
+        }
+        if !self.errant.policy.tolerant {
+            let first = self.stopped_at.is_none_or(|known| sequence < known);
+            if first {
+                (self.stopped_at, self.stop) = (Some(sequence), Some(error));
+            }
+            return Ok(());
+        }
+        self.bad = self.bad.saturating_add(1);
+        self.errant.log(&error, "the broker refused the message");
+        let Some(topic) = self.letter_topic else {
+            self.commits.inflight.confirm(sequence..sequence.saturating_add(1));
+            self.control.count(|counters| counters.records_skipped = counters.records_skipped.saturating_add(1));
+            return Ok(());
+        };
+        let context = self.errant.context(None, &error);
+        let written = self.letter_writer.write_letter(crate::host::unix_ms(), &properties, &context);
+        let written = written.map_err(unwritable)?;
+        let key = find(&properties, KEYS).map(String::from_utf8_lossy);
+        self.producer.append(topic, key.as_deref(), &body, written, sequence).map_err(unwritable)?;
+        self.letters.insert(sequence);
+        Ok(())
+    }
+
     /// Passes over something that the source could not read.
     fn skip(&mut self, error: &ConnectError) {
         self.bad = self.bad.saturating_add(1);
@@ -528,6 +571,11 @@ impl<D: Driver> Flow<D> {
         error
     }
 
+    /// Whether all is committed up to the message that stops the task; what was sent behind it comes again.
+    fn has_come_to_its_end(&self) -> bool {
+        self.stopped_at.is_some_and(|sequence| self.commits.inflight.has_come_to(sequence))
+    }
+
     /// Waits until everything handed on is confirmed and committed; false when the task is to run again before that. A
     /// task that is `ending` for a reason of its own is to run all the same.
     async fn drain(&mut self, ending: bool) -> Result<bool> {
@@ -537,7 +585,7 @@ impl<D: Driver> Flow<D> {
             let seen = (changed.seen(), self.control.changed.seen());
             self.settle().await?;
             self.producer.flush();
-            if self.commits.inflight.uncommitted() == 0 {
+            if self.commits.inflight.uncommitted() == 0 || self.has_come_to_its_end() {
                 return Ok(true);
             }
             if !ending && self.control.wanted.get() == Wanted::Run {
