@@ -2,7 +2,7 @@
 //! task starts; whatever can't be built stops the connector with the reason.
 
 use crate::config::Properties;
-use crate::config::key::{ConfigError, ConfigErrors, ConfigKey, KeyKind, check_all, nearest};
+use crate::config::key::{ConfigError, ConfigErrors, ConfigKey, KeyKind, check_own_keys, prefixed, unknown_own_keys};
 use crate::error::Result;
 use crate::predicate::Predicate;
 use crate::record::ConnectRecord;
@@ -137,7 +137,7 @@ fn step(name: &str, predicate_names: &[String], config: &Properties) -> Result<S
         let message = format!("Config {prefix}.class is \"{class}\", expected {class}$Key or {class}$Value");
         return Err(ConfigError::new(format!("{prefix}.class"), message).into());
     }
-    check_keys(&prefix, factory.keys, &own)?;
+    check_own_keys(&prefix, factory.keys, &own)?;
     let transform = (factory.build)(&TransformConfig { properties: own, target });
     let transform = transform.map_err(|errors| prefixed(&prefix, errors))?;
     Ok(Step { class: factory.java_class, transform, condition })
@@ -152,8 +152,31 @@ fn predicate(name: &str, config: &Properties) -> Result<Box<dyn Predicate>, Conf
         let message = format!("there is no predicate called {class}; there are {}", known.join(", "));
         return Err(ConfigError::new(format!("{prefix}.class"), message).into());
     };
-    check_keys(&prefix, factory.keys, &own)?;
+    check_own_keys(&prefix, factory.keys, &own)?;
     (factory.build)(&own).map_err(|errors| prefixed(&prefix, errors))
+}
+
+/// What to say about keys that the transforms and predicates of a configuration do not know. Call for one that can be
+/// built.
+#[must_use]
+pub fn unknown_keys(config: &Properties) -> Vec<String> {
+    let mut told = Vec::new();
+    for name in names(&TRANSFORMS, config) {
+        let (prefix, mut own) = (format!("transforms.{name}"), own_keys("transforms", &name, config));
+        let class = take_class(&prefix, &mut own).unwrap_or_default();
+        own.retain(|key, _| key != PREDICATE && key != NEGATE);
+        if let Some((factory, _)) = find_transform(&class) {
+            told.extend(unknown_own_keys(&prefix, factory.keys, &own));
+        }
+    }
+    for name in names(&PREDICATES, config) {
+        let (prefix, mut own) = (format!("predicates.{name}"), own_keys("predicates", &name, config));
+        let class = take_class(&prefix, &mut own).unwrap_or_default();
+        if let Some(factory) = find_predicate(&class) {
+            told.extend(unknown_own_keys(&prefix, factory.keys, &own));
+        }
+    }
+    told
 }
 
 fn condition(
@@ -197,27 +220,6 @@ fn take_class(prefix: &str, own: &mut Properties) -> Result<String, ConfigErrors
             Err(ConfigError::new(key, message).into())
         }
     }
-}
-
-/// Checks the step's own keys; a key that it does not know is most likely misspelt, and would be left out in silence.
-fn check_keys(prefix: &str, keys: &[ConfigKey], own: &Properties) -> Result<(), ConfigErrors> {
-    let mut errors = check_all(keys, own).err().map(|errors| prefixed(prefix, errors).0).unwrap_or_default();
-    let known = || keys.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
-    for name in own.keys().filter(|name| !known().any(|known| known == name.as_str())) {
-        let hint = nearest(name, known()).map(|near| format!("; did you mean {prefix}.{near}?")).unwrap_or_default();
-        let message = format!("Config {prefix}.{name} is not known here{hint}");
-        errors.push(ConfigError::new(format!("{prefix}.{name}"), message));
-    }
-    if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
-}
-
-/// Errors of a step's own keys under their full names.
-fn prefixed(prefix: &str, errors: ConfigErrors) -> ConfigErrors {
-    let full = |error: ConfigError| {
-        let message = error.message.replacen(&error.key, &format!("{prefix}.{}", error.key), 1);
-        ConfigError::new(format!("{prefix}.{}", error.key), message)
-    };
-    ConfigErrors(errors.0.into_iter().map(full).collect())
 }
 
 #[cfg(test)]

@@ -35,3 +35,6 @@ pub mod cluster_port;
 pub mod command;
 pub mod metrics;
 pub mod state;
+
+#[cfg(test)]
+mod testing;

@@ -18,12 +18,23 @@ pub const BATCH_RECORDS_MAX: usize = 65_536;
 pub const FILE_BLOCK_BYTES: usize = 256 * 1024;
 /// Objects and arrays inside each other that JSON text may have.
 pub const JSON_DEPTH_MAX: usize = 128;
+/// Values that one body may become when it is read by a schema.
+pub const CONVERTED_VALUES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of JSON that one value may become; defaults make a value longer than it is.
+pub const ENCODED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest schema inside a JSON body, in bytes.
+pub const JSON_SCHEMA_BYTES_MAX: usize = 1024 * 1024;
+/// Texts of schemas that one JSON converter keeps, in bytes, besides the bound on their number.
+pub const JSON_SCHEMA_CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Buffers in one gathered write.
 pub const WRITE_VECTORS_MAX: usize = 1024;
 /// Bodies from this size on are sent by gathered write, smaller ones are copied into the frame.
 pub const GATHER_BODY_BYTES_MIN: usize = 8 * 1024;
 
 const _: () = assert!(JSON_DEPTH_MAX.is_multiple_of(64));
+const _: () = assert!(MESSAGE_BODY_BYTES_MAX <= ENCODED_BYTES_MAX);
+const _: () = assert!(MESSAGE_BODY_BYTES_MAX <= CONVERTED_VALUES_MAX);
+const _: () = assert!(JSON_SCHEMA_BYTES_MAX <= JSON_SCHEMA_CACHE_BYTES_MAX);
 const _: () = assert!(MESSAGE_BODY_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(GATHER_BODY_BYTES_MIN < MESSAGE_BODY_BYTES_MAX);
 const _: () = assert!(FILE_BLOCK_BYTES < MESSAGE_BODY_BYTES_MAX);

@@ -68,7 +68,11 @@ pub struct ConverterFactory {
     pub name: &'static str,
     /// The Java class it answers to.
     pub java_class: &'static str,
-    /// Builds it from its own keys (prefix stripped) and `isKey`.
+    /// One or two sentences for the user: its form.
+    pub doc: &'static str,
+    /// Its own keys, without `key.converter.` or `value.converter.`.
+    pub keys: &'static [ConfigKey],
+    /// Builds it from its own keys (prefix stripped), which were checked against their definitions, and `isKey`.
     pub build: fn(&Properties) -> Result<Box<dyn Converter>, ConfigErrors>,
 }
 

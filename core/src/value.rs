@@ -10,6 +10,8 @@ use bytes::Bytes;
 use crate::json::Json;
 use crate::schema::{Field, Schema};
 
+mod unique;
+
 /// Text as it came from outside: bytes that should be UTF-8.
 ///
 /// They are not checked until someone looks ([`Text::to_str`]), so that a record that only passes through keeps its
@@ -167,20 +169,14 @@ impl Map {
     /// Of pairs with the same key the last value stays, at the first one's place.
     #[must_use]
     pub fn from_pairs(pairs: Vec<(Value, Value)>) -> Self {
-        // The usual case first: no key twice, so the pairs can stay where they are.
-        let twice = pairs.iter().enumerate().any(|(at, (key, _))| pairs.iter().take(at).any(|(other, _)| other == key));
-        if twice { pairs.into_iter().collect() } else { Self(pairs) }
+        Self(unique::unique(pairs))
     }
 }
 
 impl FromIterator<(Value, Value)> for Map {
     /// Of pairs with the same key the last value stays, at the first one's place.
     fn from_iter<I: IntoIterator<Item = (Value, Value)>>(pairs: I) -> Self {
-        let mut map = Self::default();
-        for (key, value) in pairs {
-            map.insert(key, value);
-        }
-        map
+        Self::from_pairs(pairs.into_iter().collect())
     }
 }
 

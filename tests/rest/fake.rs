@@ -12,7 +12,7 @@ use rmqc_core::config::key::{ConfigErrors, ConfigKey, KeyKind};
 use rmqc_core::error::{ConnectError, Stage};
 use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::metrics::{ShardReport, TaskCounters, TaskReport};
-use rmqc_core::registry::{ConnectorFactory, ConverterFactory, TaskBuilder};
+use rmqc_core::registry::{ConnectorFactory, TaskBuilder};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 const FILENAME: ConfigKey =
@@ -47,14 +47,6 @@ inventory::submit! {
         task_configs: |config, max| Ok((0..max).map(|_| config.clone()).collect()),
         shardable: false,
         build: TaskBuilder::Sink(|_| Err(ConnectError::fatal(Stage::Lifecycle, "never built"))),
-    }
-}
-
-inventory::submit! {
-    ConverterFactory {
-        name: "json-of-the-test",
-        java_class: "org.apache.rocketmq.connect.runtime.converter.record.json.JsonConverter",
-        build: |_| Err(ConfigErrors(Vec::new())),
     }
 }
 

@@ -5,6 +5,10 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
+use rmqc_core::config::Properties;
+use rmqc_core::json;
+use rmqc_core::registry::find_converter;
+use rmqc_core::value::Value;
 use rmqc_io::embedded::broker::{Broker, BrokerLimits, Caller, Moment};
 use rmqc_io::remoting::frame::FrameDecoder;
 use rmqc_io::remoting::header::{Header, HeaderForm, encode_binary};
@@ -14,13 +18,15 @@ use rmqc_io::remoting::message::{batch_items, messages, put_item_head, put_item_
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("frame_decoder", frame_decoder),
     ("header_json", header_json),
     ("header_binary", header_binary),
     ("messages", read_messages),
     ("batch_items", read_batch_items),
     ("embedded_request", embedded_request),
+    ("json_decode", json_decode),
+    ("json_converter", json_converter),
 ];
 
 /// Frames, whatever way the stream is split: the first byte says how.
@@ -90,6 +96,40 @@ pub fn read_batch_items(input: &[u8]) {
     assert_eq!(again.len(), items.len());
     for (again, item) in again.iter().zip(&items) {
         assert_eq!((&again.body, &again.properties), (&item.body, &item.properties));
+    }
+}
+
+/// JSON in place: what is found in it is what taking it apart gives, and what is written of that reads the same.
+pub fn json_decode(input: &[u8]) {
+    let Ok(value) = json::decode(&Bytes::copy_from_slice(input)) else { return };
+    let parsed = value.clone().into_parsed();
+    if let (Value::Json(json), Value::Map(map)) = (&value, &parsed) {
+        for (key, member) in map.iter() {
+            let Value::String(name) = key else { panic!("{key:?} is no name") };
+            let found = json.member(&name.to_str()).expect("a member that is there");
+            assert_eq!(found.into_parsed(), *member, "{name:?}");
+        }
+        assert!(json.members().count() >= map.len());
+    }
+    let mut written = Vec::new();
+    json::write_value(&mut written, &parsed).expect("what was read can be written");
+    let again = json::decode(&Bytes::from(written)).expect("what was written can be read");
+    assert_eq!(again.into_parsed(), parsed);
+}
+
+/// Envelopes of the JSON converter, and bodies without: what decodes encodes again, and then decodes to the same.
+pub fn json_converter(input: &[u8]) {
+    for enable in ["true", "false"] {
+        let own = Properties::from([("schemas.enable".to_owned(), enable.to_owned())]);
+        let factory = find_converter("json").expect("the converter is built in");
+        let converter = (factory.build)(&own).expect("a right configuration");
+        let Ok(decoded) = converter.decode("topic", Some(Bytes::copy_from_slice(input))) else { continue };
+        let encoded = converter.encode("topic", decoded.schema.as_deref(), &decoded.value);
+        let Some(body) = encoded.expect("what was decoded encodes") else { continue };
+        let again = converter.decode("topic", Some(body)).expect("what was encoded decodes");
+        assert_eq!(again.schema, decoded.schema);
+        // By their texts: a member that stays text may be spaced otherwise.
+        assert_eq!(again.value.into_parsed(), decoded.value.into_parsed());
     }
 }
 

@@ -9,7 +9,8 @@ use rmqc_core::config::connector::{
     SOURCE_TASK_CLASS, TASK_TYPE, TOPIC_NAME, TOPIC_NAMES, VALUE_CONVERTER, sink_topics,
 };
 use rmqc_core::config::key::{ConfigError, ConfigErrors, MASK, check_all, is_secret};
-use rmqc_core::registry::{ConnectorFactory, ConnectorKind, connectors, find_connector, find_converter};
+use rmqc_core::converter::converter_from_config;
+use rmqc_core::registry::{ConnectorFactory, ConnectorKind, connectors, find_connector};
 
 use super::direct::Halves;
 use super::{ControlError, known_keys};
@@ -113,13 +114,12 @@ fn faults(
             errors.push(ConfigError::new(name, format!("Config {name} is the mask of a secret; give its value")));
         }
     }
-    for (key, default) in [(KEY_CONVERTER, &defaults.key), (VALUE_CONVERTER, &defaults.value)] {
-        let class = properties.get(key.name).map_or(default.as_str(), |text| text.trim());
-        if find_converter(class).is_none() {
-            let message =
-                format!("Failed to find any class that implements RecordConverter and which name matches {class}");
-            errors.push(ConfigError::new(key.name, message));
-        }
+    let mut complete = properties.clone();
+    complete.entry(KEY_CONVERTER.name.to_owned()).or_insert_with(|| defaults.key.clone());
+    complete.entry(VALUE_CONVERTER.name.to_owned()).or_insert_with(|| defaults.value.clone());
+    for (key, is_key) in [(KEY_CONVERTER, true), (VALUE_CONVERTER, false)] {
+        let built = converter_from_config(&key, &complete, is_key);
+        errors.extend(built.err().map(|errors| errors.0).unwrap_or_default());
     }
     errors.extend(Chain::from_config(properties).err().map(|errors| errors.0).unwrap_or_default());
     if errors.is_empty() {

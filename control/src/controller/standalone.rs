@@ -8,6 +8,7 @@ use rmqc_core::clock::MonotonicTime;
 use rmqc_core::command::{ShardCommand, ShardEvent, ShardPort, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector::is_direct_task;
+use rmqc_core::config::connector::{KEY_CONVERTER, VALUE_CONVERTER};
 use rmqc_core::config::key::{MASK, is_secret, nearest};
 use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind, find_connector};
@@ -560,10 +561,17 @@ fn warn_of_keys(connector: &str, properties: &Properties, factory: &'static Conn
     let keys = known_keys(properties, Some(factory));
     let known: Vec<&str> =
         keys.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied())).collect();
-    for name in properties.keys().filter(|name| !known.contains(&name.as_str())) {
+    let parts = ["transforms.", "predicates.", "key.converter.", "value.converter."];
+    let own = |name: &&String| !known.contains(&name.as_str()) && !parts.iter().any(|part| name.starts_with(part));
+    for name in properties.keys().filter(own) {
         if let Some(likely) = nearest(name, known.iter().copied()) {
             tracing::warn!("connector {connector}: key {name} is not known; did you mean {likely}?");
         }
+    }
+    let converters = [KEY_CONVERTER, VALUE_CONVERTER];
+    let of_converters = converters.iter().flat_map(|key| rmqc_core::converter::unknown_keys(key, properties));
+    for told in of_converters.chain(rmqc_core::chain::unknown_keys(properties)) {
+        tracing::warn!("connector {connector}: {told}");
     }
 }
 

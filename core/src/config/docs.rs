@@ -34,9 +34,14 @@ pub fn reference_page(connectors: &[&ConnectorFactory], converters: &[&Converter
         let intro = format!("{way}. Java class `{}`.", factory.java_class);
         section(&mut page, 3, &format!("`{}`", factory.name), &intro, factory.keys);
     }
-    let _ = writeln!(page, "\n## Converters\n\n| Name | Java class |\n|---|---|");
-    for converter in converters {
-        let _ = writeln!(page, "| `{}` | `{}` |", converter.name, converter.java_class);
+    let _ = writeln!(
+        page,
+        "\n## Converters\n\nNamed by `key.converter` and `value.converter`; their own keys are written \
+         `key.converter.KEY` and `value.converter.KEY`. A key that a converter does not have is refused."
+    );
+    for factory in converters {
+        let intro = format!("{} Java class `{}`.", factory.doc, factory.java_class);
+        section(&mut page, 3, &format!("`{}`", factory.name), &intro, factory.keys);
     }
     page
 }
@@ -104,6 +109,11 @@ mod tests {
     fn every_key_is_on_the_page() {
         let page = reference_page(&[], &[]);
         for key in WORKER_KEYS.iter().chain(COMMON_KEYS).chain(SOURCE_KEYS).chain(SINK_KEYS) {
+            assert!(page.contains(&format!("| `{}` |", key.name)), "{}", key.name);
+        }
+        let converters = crate::registry::converters();
+        let page = reference_page(&[], &converters);
+        for key in converters.iter().flat_map(|factory| factory.keys) {
             assert!(page.contains(&format!("| `{}` |", key.name)), "{}", key.name);
         }
         for key in DEAD_KEYS {

@@ -215,6 +215,36 @@ pub fn check_all(keys: &[ConfigKey], properties: &Properties) -> Result<(), Conf
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 
+/// Checks the own keys of a part that a configuration names, such as a transform: `own` without `PREFIX.`.
+///
+/// # Errors
+/// Everything wrong, under full names.
+pub fn check_own_keys(prefix: &str, keys: &[ConfigKey], own: &Properties) -> Result<(), ConfigErrors> {
+    check_all(keys, own).map_err(|errors| prefixed(prefix, errors))
+}
+
+/// What to say about own keys that a part does not know. They are accepted, as the Java runtime accepts them, but one
+/// that is misspelt must not stay unnoticed.
+#[must_use]
+pub fn unknown_own_keys(prefix: &str, keys: &[ConfigKey], own: &Properties) -> Vec<String> {
+    let known = || keys.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
+    let message = |name: &String| {
+        let hint = nearest(name, known()).map(|near| format!("; did you mean {prefix}.{near}?")).unwrap_or_default();
+        format!("key {prefix}.{name} is not known and has no effect{hint}")
+    };
+    own.keys().filter(|name| !known().any(|known| known == name.as_str())).map(message).collect()
+}
+
+/// Errors of a part's own keys under their full names.
+#[must_use]
+pub fn prefixed(prefix: &str, errors: ConfigErrors) -> ConfigErrors {
+    let full = |error: ConfigError| {
+        let message = error.message.replacen(&error.key, &format!("{prefix}.{}", error.key), 1);
+        ConfigError::new(format!("{prefix}.{}", error.key), message)
+    };
+    ConfigErrors(errors.0.into_iter().map(full).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use super::{Converter, SchemaAndValue};
 use crate::config::Properties;
 use crate::config::key::ConfigErrors;
-use crate::error::{ConnectError, Result, Retry, Stage};
+use crate::error::{ConnectError, Result, Stage};
 use crate::registry::ConverterFactory;
 use crate::schema::{FieldType, Schema};
 use crate::value::Value;
+
+const CLASS: &str = "org.apache.rocketmq.connect.runtime.converter.record.ByteArrayConverter";
 
 struct ByteArrayConverter {
     schema: Arc<Schema>,
@@ -20,14 +22,14 @@ impl Converter for ByteArrayConverter {
     fn encode(&self, topic: &str, schema: Option<&Schema>, value: &Value) -> Result<Option<Bytes>> {
         if let Some(schema) = schema.filter(|schema| schema.field_type != FieldType::Bytes) {
             let what = format!("topic {topic}: ByteArrayConverter needs a BYTES schema, not {:?}", schema.field_type);
-            return Err(ConnectError::new(Stage::Convert, Retry::BadRecord, what));
+            return Err(ConnectError::bad_record(Stage::Convert, what).in_class(CLASS));
         }
         match value {
             Value::Null => Ok(None),
             Value::Bytes(bytes) => Ok(Some(bytes.clone())),
             other => {
                 let what = format!("topic {topic}: ByteArrayConverter needs a bytes value, not {}", other.kind());
-                Err(ConnectError::new(Stage::Convert, Retry::BadRecord, what))
+                Err(ConnectError::bad_record(Stage::Convert, what).in_class(CLASS))
             }
         }
     }
@@ -44,7 +46,9 @@ fn build(_config: &Properties) -> Result<Box<dyn Converter>, ConfigErrors> {
 inventory::submit! {
     ConverterFactory {
         name: "bytes",
-        java_class: "org.apache.rocketmq.connect.runtime.converter.record.ByteArrayConverter",
+        java_class: CLASS,
+        doc: "Bytes as they are.",
+        keys: &[],
         build,
     }
 }
@@ -52,6 +56,7 @@ inventory::submit! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Retry;
 
     #[test]
     fn bytes_pass_and_text_is_refused() {
@@ -59,6 +64,11 @@ mod tests {
         let value = Value::Bytes(Bytes::from_static(b"\x00\xff"));
         assert_eq!(converter.encode("t", None, &value).unwrap().unwrap(), Bytes::from_static(b"\x00\xff"));
         let error = converter.encode("t", None, &Value::String("x".into())).unwrap_err();
-        assert_eq!(error.retry(), Retry::BadRecord);
+        assert_eq!((error.retry(), error.class()), (Retry::BadRecord, Some(CLASS)));
+        let schema = Schema::optional(FieldType::String);
+        assert_eq!(converter.encode("t", Some(&schema), &value).unwrap_err().retry(), Retry::BadRecord);
+        assert_eq!(converter.encode("t", None, &Value::Null).unwrap(), None);
+        let decoded = converter.decode("t", Some(Bytes::new())).unwrap();
+        assert_eq!((decoded.value, decoded.schema.unwrap().field_type), (Value::Bytes(Bytes::new()), FieldType::Bytes));
     }
 }

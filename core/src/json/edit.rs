@@ -31,12 +31,13 @@ impl Editor {
         Self { out }
     }
 
-    /// The whole old object, ready for more members: one copy.
+    /// The whole old object, ready for more members: one copy. An array has no members: it must not come here.
     #[must_use]
     pub fn of(json: &Json, more_bytes: usize) -> Self {
+        debug_assert!(json.is_object(), "only an object has members");
         let text = json.text();
         let mut out = Vec::with_capacity(text.len().saturating_add(more_bytes));
-        out.extend_from_slice(text.strip_suffix(b"}").unwrap_or(text));
+        out.extend_from_slice(text.strip_suffix(b"}").unwrap_or(b"{"));
         Self { out }
     }
 
@@ -78,10 +79,13 @@ impl Editor {
 }
 
 impl Json {
-    /// The object with each member changed as `change` says. The caller sees to it that no two members end up with one
-    /// name.
+    /// The object with each member changed as `change` says; an array as it is. The caller sees to it that no two members
+    /// end up with one name.
     #[must_use]
     pub fn edited(&self, change: impl Fn(&Member<'_>) -> MemberChange) -> Self {
+        if !self.is_object() {
+            return self.clone();
+        }
         let mut editor = Editor::with_capacity(self.text().len());
         for member in self.members() {
             match change(&member) {

@@ -15,6 +15,8 @@ use bytes::Bytes;
 pub use edit::{Editor, MemberChange};
 pub use parse::{number, unescape};
 pub use scan::Malformed;
+pub(crate) use scan::{skip_blanks, skip_value, string_end};
+pub(crate) use write::{write_base64, write_display};
 pub use write::{write_string, write_value};
 
 use crate::value::{Text, Value};
@@ -56,7 +58,7 @@ pub fn decode(text: &Bytes) -> Result<Value, Malformed> {
         return Err(Malformed { position: error.valid_up_to(), reason: "not UTF-8" });
     }
     let start = scan::skip_blanks(text, 0);
-    let end = scan::value_end::<true>(text, start)?;
+    let end = scan::value_end(text, start)?;
     let rest = scan::skip_blanks(text, end);
     if rest < text.len() {
         return Err(Malformed { position: rest, reason: "something stands behind the value" });
@@ -103,10 +105,10 @@ impl Json {
         self.raw_member(name).map(|raw| self.value_of(raw))
     }
 
-    /// The value of a part of this text, without a copy.
+    /// The value of a part of this text, without a copy: the whole text of a member's value, for example.
     #[must_use]
     pub fn value_of(&self, raw: &[u8]) -> Value {
-        value_in_place(&self.0.slice_ref(raw))
+        value_in_place(&slice_of(&self.0, raw))
     }
 
     /// All of it taken apart, in maps, lists and values.
@@ -135,6 +137,20 @@ pub fn members_of(object: &[u8]) -> Members<'_> {
     Members { text: object, at }
 }
 
+/// The texts of the elements of an array's text that was checked.
+pub(crate) fn elements_of(array: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut at = if array.first() == Some(&b'[') { 1 } else { array.len() };
+    std::iter::from_fn(move || {
+        at = scan::skip_blanks(array, at);
+        if array.get(at) == Some(&b',') {
+            at = scan::skip_blanks(array, at.saturating_add(1));
+        }
+        let start = at;
+        at = scan::skip_value(array, start);
+        array.get(start..at).filter(|element| !element.is_empty() && *element != b"]")
+    })
+}
+
 /// Members of an object, in order.
 #[derive(Clone, Debug)]
 pub struct Members<'a> {
@@ -158,7 +174,7 @@ impl<'a> Iterator for Members<'a> {
         let raw_name = self.text.get(start.saturating_add(1)..name_end.saturating_sub(1))?;
         let colon = scan::skip_blanks(self.text, name_end);
         let value = scan::skip_blanks(self.text, colon.saturating_add(1));
-        let end = scan::value_end::<false>(self.text, value).ok()?;
+        let end = scan::skip_value(self.text, value);
         self.at = end;
         Some(Member { raw_name, raw_value: self.text.get(value..end)? })
     }
@@ -171,11 +187,26 @@ pub fn text_of(raw: &[u8]) -> Option<Cow<'_, str>> {
 }
 
 /// The text between a string's quotes as a value, without a copy where it holds no escape.
-fn text_value(whole: &Bytes, inner: &[u8]) -> Text {
-    match unescape(inner) {
-        Cow::Borrowed(_) => Text::from_bytes(whole.slice_ref(inner)),
-        Cow::Owned(text) => Text::from(text),
+pub(crate) fn text_value(whole: &Bytes, inner: &[u8]) -> Text {
+    if inner.contains(&b'\\') {
+        Text::from(unescape(inner).into_owned())
+    } else {
+        Text::from_bytes(slice_of(whole, inner))
     }
+}
+
+/// A part of `whole` without a copy; bytes from elsewhere are copied.
+pub(crate) fn slice_of(whole: &Bytes, part: &[u8]) -> Bytes {
+    match position_in(whole, part) {
+        Some(start) => whole.slice(start..start.saturating_add(part.len())),
+        None => Bytes::copy_from_slice(part),
+    }
+}
+
+/// Where `part` lies in `whole`, if it does.
+pub(crate) fn position_in(whole: &[u8], part: &[u8]) -> Option<usize> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    (start.checked_add(part.len())? <= whole.len()).then_some(start)
 }
 
 #[cfg(test)]

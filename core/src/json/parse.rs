@@ -21,7 +21,7 @@ fn value(text: &Bytes, at: &mut usize) -> Value {
         Some(b'{') => object(text, start, at),
         Some(b'[') => array(text, start, at),
         _ => {
-            let end = scan::value_end::<false>(text, start).unwrap_or(text.len());
+            let end = scan::skip_value(text, start);
             *at = end;
             flat(text, text.get(start..end).unwrap_or_default())
         }

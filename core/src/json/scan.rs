@@ -6,8 +6,8 @@ use crate::limits::JSON_DEPTH_MAX;
 
 /// Digits and signs of the longest number that is taken.
 const NUMBER_BYTES_MAX: usize = 1024;
-/// Numbers up to this length without an exponent of three digits are surely within a double's range.
-const PLAIN_NUMBER_BYTES: usize = 300;
+/// Numbers up to this length, with an exponent of two digits at most, are surely within a double's range: 10^200 * 10^99.
+const PLAIN_NUMBER_BYTES: usize = 200;
 
 /// Why a text is not JSON, or not such JSON as is taken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,23 +50,22 @@ impl Nesting {
     }
 }
 
-/// The end of the value that begins at `at` (blanks before it allowed). With `CHECKED` the text may be anything; without
-/// it must have been checked before, and less is looked at.
+/// Checks the value that begins at `at` (blanks before it allowed) and gives its end.
 ///
 /// # Errors
-/// Where and why the text is malformed; without `CHECKED` only for text that was never checked.
-pub fn value_end<const CHECKED: bool>(text: &[u8], at: usize) -> Result<usize, Malformed> {
+/// Where and why the text is malformed.
+pub fn value_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
     let mut nesting = Nesting::default();
     let mut at = at;
     loop {
         at = skip_blanks(text, at);
         match text.get(at) {
-            Some(b'"') => at = string_end::<CHECKED>(text, at.saturating_add(1))?,
+            Some(b'"') => at = string_end::<true>(text, at.saturating_add(1))?,
             Some(b'{') => {
                 nesting.open(true, at)?;
                 at = skip_blanks(text, at.saturating_add(1));
                 if text.get(at) != Some(&b'}') {
-                    at = after_colon::<CHECKED>(text, at)?;
+                    at = after_colon(text, at)?;
                     continue;
                 }
                 nesting.close();
@@ -81,7 +80,7 @@ pub fn value_end<const CHECKED: bool>(text: &[u8], at: usize) -> Result<usize, M
                 nesting.close();
                 at = at.saturating_add(1);
             }
-            Some(b'-' | b'0'..=b'9') => at = number_end::<CHECKED>(text, at)?,
+            Some(b'-' | b'0'..=b'9') => at = number_end(text, at)?,
             Some(b't') => at = word_end(text, at, b"true")?,
             Some(b'f') => at = word_end(text, at, b"false")?,
             Some(b'n') => at = word_end(text, at, b"null")?,
@@ -93,7 +92,7 @@ pub fn value_end<const CHECKED: bool>(text: &[u8], at: usize) -> Result<usize, M
             at = skip_blanks(text, at);
             match text.get(at) {
                 Some(b',') if in_object => {
-                    at = after_colon::<CHECKED>(text, skip_blanks(text, at.saturating_add(1)))?;
+                    at = after_colon(text, skip_blanks(text, at.saturating_add(1)))?;
                     break;
                 }
                 Some(b',') => {
@@ -111,6 +110,41 @@ pub fn value_end<const CHECKED: bool>(text: &[u8], at: usize) -> Result<usize, M
     }
 }
 
+/// The end of the value that begins at `at` in text that was checked before, however deep it is: parts of edited text may
+/// lie deeper than any text that is taken.
+pub fn skip_value(text: &[u8], at: usize) -> usize {
+    let mut depth = 0usize;
+    let mut at = at;
+    loop {
+        match text.get(at) {
+            Some(b'"') => at = string_end::<false>(text, at.saturating_add(1)).unwrap_or(text.len()),
+            Some(b'{' | b'[') => {
+                depth = depth.saturating_add(1);
+                at = at.saturating_add(1);
+            }
+            Some(b'}' | b']') => {
+                depth = depth.saturating_sub(1);
+                at = at.saturating_add(1);
+            }
+            Some(_) if depth > 0 => {
+                let rest = text.get(at..).unwrap_or_default();
+                let special = |byte: &u8| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']');
+                at = at.saturating_add(rest.iter().position(special).unwrap_or(rest.len()));
+                continue;
+            }
+            Some(_) => {
+                let rest = text.get(at..).unwrap_or_default();
+                let part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'+' | b'-' | b'.' | b'E');
+                return at.saturating_add(rest.iter().take_while(part).count());
+            }
+            None => return text.len(),
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+}
+
 /// The first byte from `at` on that is no blank, or the end.
 pub fn skip_blanks(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
@@ -119,11 +153,11 @@ pub fn skip_blanks(text: &[u8], at: usize) -> usize {
 }
 
 /// A member's name begins at `at`; gives the place behind its colon.
-fn after_colon<const CHECKED: bool>(text: &[u8], at: usize) -> Result<usize, Malformed> {
+fn after_colon(text: &[u8], at: usize) -> Result<usize, Malformed> {
     if text.get(at) != Some(&b'"') {
         return Err(malformed(at, "expected a member's name in quotes"));
     }
-    let end = string_end::<CHECKED>(text, at.saturating_add(1))?;
+    let end = string_end::<true>(text, at.saturating_add(1))?;
     let colon = skip_blanks(text, end);
     if text.get(colon) != Some(&b':') {
         return Err(malformed(colon, "expected : behind a member's name"));
@@ -137,17 +171,28 @@ fn word_end(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Malformed> {
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+pub(super) const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-/// A high bit at (at least) the first byte of eight that is a quote, a backslash or a control character.
-fn special(word: u64) -> u64 {
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES.wrapping_mul(limit)) & !word & HIGHS;
+/// A high bit at the first of eight bytes that is below `limit`, if there is one; bits behind it may be wrong, for the
+/// subtraction borrows.
+const fn below(word: u64, limit: u64) -> u64 {
+    word.wrapping_sub(ONES.wrapping_mul(limit)) & !word & HIGHS
+}
+
+/// A high bit at the first of eight bytes that is a quote, a backslash or a control character; bits behind it may be wrong.
+pub(super) const fn special(word: u64) -> u64 {
     let quote = below(word ^ ONES.wrapping_mul(0x22), 1);
     let backslash = below(word ^ ONES.wrapping_mul(0x5c), 1);
     below(word, 0x20) | quote | backslash
 }
 
-/// The place behind a string's closing quote; `at` is behind its opening one.
+/// Whether one of eight bytes is this one.
+pub(super) const fn holds(word: u64, byte: u64) -> bool {
+    below(word ^ ONES.wrapping_mul(byte), 1) != 0
+}
+
+/// The place behind a string's closing quote; `at` is behind its opening one. With `CHECKED` the text may be anything;
+/// without, it must have been checked before, and escapes are not looked at.
 pub fn string_end<const CHECKED: bool>(text: &[u8], at: usize) -> Result<usize, Malformed> {
     let mut at = at;
     loop {
@@ -205,12 +250,7 @@ fn digits_end(text: &[u8], at: usize) -> usize {
     at.saturating_add(rest.iter().take_while(|byte| byte.is_ascii_digit()).count())
 }
 
-fn number_end<const CHECKED: bool>(text: &[u8], start: usize) -> Result<usize, Malformed> {
-    if !CHECKED {
-        let rest = text.get(start..).unwrap_or_default();
-        let part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-        return Ok(start.saturating_add(rest.iter().take_while(part).count()));
-    }
+fn number_end(text: &[u8], start: usize) -> Result<usize, Malformed> {
     let minus = usize::from(text.get(start) == Some(&b'-'));
     let first = start.saturating_add(minus);
     let mut at = digits_end(text, first);
@@ -238,7 +278,7 @@ fn number_end<const CHECKED: bool>(text: &[u8], start: usize) -> Result<usize, M
     }
     let len = at.saturating_sub(start);
     if len > NUMBER_BYTES_MAX {
-        return Err(malformed(start, "a number of more than 1024 digits"));
+        return Err(malformed(start, "a number of more than 1024 characters"));
     }
     if long_exponent || len > PLAIN_NUMBER_BYTES {
         let number = text.get(start..at).and_then(|token| std::str::from_utf8(token).ok());

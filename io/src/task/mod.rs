@@ -22,10 +22,10 @@ use rmqc_core::config::Properties;
 use rmqc_core::config::connector as keys;
 use rmqc_core::config::key::ConfigKey;
 use rmqc_core::context::{ErrantRecords, TaskContext};
-use rmqc_core::converter::Converter;
+use rmqc_core::converter::{Converter, converter_from_config};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::host::LocalFuture;
-use rmqc_core::registry::{TaskBuilder, find_converter};
+use rmqc_core::registry::TaskBuilder;
 use rmqc_core::tolerance::{Backoff, ErrorPolicy};
 
 use crate::driver::Driver;
@@ -129,16 +129,8 @@ fn commit_interval(config: &Properties) -> Duration {
 
 /// Builds the converter that `key` names, with its own keys.
 fn converter(key: &ConfigKey, config: &Properties, is_key: bool) -> Result<Box<dyn Converter>> {
-    let name = key.text(config).unwrap_or_default();
-    let Some(factory) = find_converter(name) else {
-        let what = format!("{}: no converter is called {name}", key.name);
-        return Err(ConnectError::fatal(Stage::Lifecycle, what));
-    };
-    let prefix = format!("{}.", key.name);
-    let own = config.iter().filter_map(|(name, text)| Some((name.strip_prefix(&prefix)?.to_owned(), text.clone())));
-    let mut own: Properties = own.collect();
-    own.insert("isKey".to_owned(), is_key.to_string());
-    (factory.build)(&own).map_err(|errors| ConnectError::fatal(Stage::Lifecycle, errors.to_string()))
+    let built = converter_from_config(key, config, is_key);
+    built.map_err(|errors| ConnectError::fatal(Stage::Lifecycle, errors.to_string()))
 }
 
 /// Builds the transforms that the configuration names.

@@ -298,6 +298,8 @@ inventory::submit! {
     ConverterFactory {
         name: "test-picky",
         java_class: "rmqc.test.PickyConverter",
+        doc: "Refuses texts that begin with a word.",
+        keys: &[],
         build: |config| Ok(Box::new(Picky { refused: config["refused"].clone() })),
     }
 }
