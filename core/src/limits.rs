@@ -26,6 +26,16 @@ pub const ENCODED_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const JSON_SCHEMA_BYTES_MAX: usize = 1024 * 1024;
 /// Texts of schemas that one JSON converter keeps, in bytes, besides the bound on their number.
 pub const JSON_SCHEMA_CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Steps back that one look at a text with a regular expression may take: about a millisecond or two.
+pub const REGEX_BACKTRACK_STEPS_MAX: usize = 100_000;
+/// Bytes that one part of a compiled regular expression may take.
+pub const REGEX_SIZE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Instructions of a regular expression that backtracks.
+pub const REGEX_PROGRAM_MAX: usize = 65_536;
+/// Groups and classes inside each other that a regular expression may have.
+pub const REGEX_DEPTH_MAX: usize = 32;
+/// Names of fields whose new names one transform remembers.
+pub const RENAMED_NAMES_MAX: usize = 512;
 /// Buffers in one gathered write.
 pub const WRITE_VECTORS_MAX: usize = 1024;
 /// Bodies from this size on are sent by gathered write, smaller ones are copied into the frame.

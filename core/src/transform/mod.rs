@@ -3,6 +3,8 @@
 //! A transform of a value works alike on a STRUCT, on a MAP and on a map without a schema, whose JSON text it changes
 //! in place where it can.
 
+pub mod java_regex;
+
 use std::sync::Arc;
 
 use crate::config::Properties;
