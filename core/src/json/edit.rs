@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{Json, Member, write_string};
+use crate::error::Result;
 
 /// What becomes of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,4 +98,62 @@ impl Json {
         }
         editor.finish()
     }
+    /// The object under other names: `rename` gives the raw text of a member's new name, or nothing where the old one
+    /// stays. Everything between the names is copied as it stands. Two allocations if a name changes, one if none does.
+    ///
+    /// # Errors
+    /// The first one of `rename`.
+    pub fn renamed(&self, mut rename: impl FnMut(&Member<'_>) -> Result<Option<Bytes>>) -> Result<Renamed> {
+        let text = self.text();
+        let mut out: Vec<u8> = Vec::new();
+        let mut copied = 0;
+        let mut kept: Vec<&[u8]> = Vec::with_capacity(16);
+        let mut new: Vec<Bytes> = Vec::new();
+        for member in self.members() {
+            // Only names that are spelt in one way can be compared by their bytes.
+            if member.raw_name.contains(&b'\\') {
+                return Ok(Renamed::TakeApart);
+            }
+            let Some(name) = rename(&member)? else {
+                kept.push(member.raw_name);
+                continue;
+            };
+            if name.contains(&b'\\') {
+                return Ok(Renamed::TakeApart);
+            }
+            if new.is_empty() {
+                out.reserve_exact(text.len().saturating_add(text.len() / 4).saturating_add(16));
+            }
+            let start = offset(text, member.raw_name);
+            out.extend_from_slice(text.get(copied..start).unwrap_or_default());
+            out.extend_from_slice(&name);
+            copied = start.saturating_add(member.raw_name.len());
+            new.push(name);
+        }
+        if new.is_empty() {
+            return Ok(Renamed::Unchanged);
+        }
+        let twice = |(at, name): (usize, &Bytes)| kept.contains(&&**name) || new.iter().take(at).any(|one| one == name);
+        if new.iter().enumerate().any(twice) {
+            return Ok(Renamed::TakeApart);
+        }
+        out.extend_from_slice(text.get(copied..).unwrap_or_default());
+        Ok(Renamed::Edited(Self(Bytes::from(out))))
+    }
+}
+
+/// What became of an object that was to get other names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Renamed {
+    /// All names stay.
+    Unchanged,
+    /// The object under its new names.
+    Edited(Json),
+    /// Two members would have one name, or a name is written with escapes: the object must be taken apart.
+    TakeApart,
+}
+
+/// Where a part of a text begins in it.
+fn offset(text: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr().saturating_sub(text.as_ptr().addr())
 }

@@ -3,6 +3,7 @@
 //! Of members of one name the last one counts, as in Java. Nothing here allocates but what says so.
 
 mod edit;
+mod find;
 mod parse;
 mod scan;
 mod write;
@@ -12,7 +13,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub use edit::{Editor, MemberChange};
+pub use edit::{Editor, MemberChange, Renamed};
+pub use find::MemberName;
 pub use parse::{number, unescape};
 pub use scan::Malformed;
 pub(crate) use scan::{skip_blanks, skip_value, string_end};
@@ -157,6 +159,13 @@ pub struct Members<'a> {
     text: &'a [u8],
     /// Behind the opening brace or the last member.
     at: usize,
+}
+
+impl<'a> Members<'a> {
+    /// The text behind the last member that was given.
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
 }
 
 impl<'a> Iterator for Members<'a> {
