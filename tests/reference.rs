@@ -18,8 +18,12 @@ use rmqc_connectors as _;
 #[test]
 fn the_reference_page_is_fresh() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/reference.md");
-    let page =
-        rmqc_core::config::docs::reference_page(&rmqc_core::registry::connectors(), &rmqc_core::registry::converters());
+    let page = rmqc_core::config::docs::reference_page(
+        &rmqc_core::registry::connectors(),
+        &rmqc_core::registry::converters(),
+        &rmqc_core::registry::transforms(),
+        &rmqc_core::registry::predicates(),
+    );
     if std::env::var_os("UPDATE_REFERENCE").is_some() {
         std::fs::write(&path, &page).unwrap();
     }

@@ -33,6 +33,8 @@ pub const PREDICATES: ConfigKey = ConfigKey {
 
 /// When a step applies.
 struct Condition {
+    /// The Java class, for error messages and dead letters.
+    class: &'static str,
     predicate: Box<dyn Predicate>,
     negate: bool,
 }
@@ -85,10 +87,11 @@ impl Chain {
     /// The first step's that fails, with its class.
     pub fn apply(&self, record: &mut ConnectRecord) -> Result<Outcome> {
         for step in &self.steps {
-            if let Some(condition) = &step.condition
-                && condition.predicate.test(record) == condition.negate
-            {
-                continue;
+            if let Some(condition) = &step.condition {
+                let holds = condition.predicate.test(record).map_err(|error| error.in_class(condition.class))?;
+                if holds == condition.negate {
+                    continue;
+                }
             }
             if step.transform.apply(record).map_err(|error| error.in_class(step.class))? == Outcome::Drop {
                 return Ok(Outcome::Drop);
@@ -143,7 +146,8 @@ fn step(name: &str, predicate_names: &[String], config: &Properties) -> Result<S
     Ok(Step { class: factory.java_class, transform, condition })
 }
 
-fn predicate(name: &str, config: &Properties) -> Result<Box<dyn Predicate>, ConfigErrors> {
+/// The predicate of this name, with its Java class.
+fn predicate(name: &str, config: &Properties) -> Result<(&'static str, Box<dyn Predicate>), ConfigErrors> {
     let prefix = format!("predicates.{name}");
     let mut own = own_keys("predicates", name, config);
     let class = take_class(&prefix, &mut own)?;
@@ -153,7 +157,8 @@ fn predicate(name: &str, config: &Properties) -> Result<Box<dyn Predicate>, Conf
         return Err(ConfigError::new(format!("{prefix}.class"), message).into());
     };
     check_own_keys(&prefix, factory.keys, &own)?;
-    (factory.build)(&own).map_err(|errors| prefixed(&prefix, errors))
+    let predicate = (factory.build)(&own).map_err(|errors| prefixed(&prefix, errors))?;
+    Ok((factory.java_class, predicate))
 }
 
 /// What to say about keys that the transforms and predicates of a configuration do not know. Call for one that can be
@@ -206,7 +211,8 @@ fn condition(
         let message = format!("Config {key} is \"{name}\", expected one of those in `predicates`");
         return Err(ConfigError::new(key, message).into());
     }
-    Ok(Some(Condition { predicate: predicate(&name, config)?, negate }))
+    let (class, predicate) = predicate(&name, config)?;
+    Ok(Some(Condition { class, predicate, negate }))
 }
 
 /// The class that a step names; its keys stay without it.

@@ -140,6 +140,23 @@ pub struct ConnectRecord {
     pub position: Option<Position>,
 }
 
+/// Extension by which a source's record may name its topic.
+pub const TOPIC_EXTENSION: &str = "topic";
+
+impl ConnectRecord {
+    /// The topic that a source's record names by its extension, which outranks [`ConnectRecord::topic`]; nothing if it is
+    /// blank. A record pulled from RocketMQ names none: there the extension is a plain one of its message.
+    #[must_use]
+    pub fn topic_extension(&self) -> Option<Text> {
+        match &self.extensions {
+            Extensions::Pairs(_) => {
+                self.extensions.get(TOPIC_EXTENSION).filter(|topic| !topic.to_str().trim().is_empty())
+            }
+            Extensions::Empty | Extensions::Message(_) => None,
+        }
+    }
+}
+
 /// Records that a source hands over at once, bounded in number and bytes.
 #[derive(Debug)]
 pub struct RecordBatch {

@@ -5,11 +5,17 @@ use std::fmt::Write as _;
 use super::connector::{COMMON_KEYS, SINK_KEYS, SOURCE_KEYS};
 use super::key::{ConfigKey, KeyKind};
 use super::worker::{DEAD_KEYS, WORKER_KEYS};
-use crate::registry::{ConnectorFactory, ConnectorKind, ConverterFactory};
+use crate::chain::{PREDICATES, TRANSFORMS};
+use crate::registry::{ConnectorFactory, ConnectorKind, ConverterFactory, PredicateFactory, TransformFactory};
 
-/// The whole page, in Markdown, for the given connectors and converters.
+/// The whole page, in Markdown, for the given connectors, converters, transforms and predicates.
 #[must_use]
-pub fn reference_page(connectors: &[&ConnectorFactory], converters: &[&ConverterFactory]) -> String {
+pub fn reference_page(
+    connectors: &[&ConnectorFactory],
+    converters: &[&ConverterFactory],
+    transforms: &[&TransformFactory],
+    predicates: &[&PredicateFactory],
+) -> String {
     let mut page = String::from(
         "# Configuration reference\n\nWritten by the program from its own definitions; change those, then run \
          `UPDATE_REFERENCE=1 cargo test --test reference`.\n",
@@ -43,7 +49,33 @@ pub fn reference_page(connectors: &[&ConnectorFactory], converters: &[&Converter
         let intro = format!("{} Java class `{}`.", factory.doc, factory.java_class);
         section(&mut page, 3, &format!("`{}`", factory.name), &intro, factory.keys);
     }
+    transform_sections(&mut page, transforms);
+    predicate_sections(&mut page, predicates);
     page
+}
+
+fn transform_sections(page: &mut String, transforms: &[&TransformFactory]) {
+    let intro = "Keys of a connector. A class is named in full, by its last part, or by its name here; the keys of a \
+                 transform called NAME stand below `transforms.NAME.`.";
+    section(page, 2, "Transforms", intro, &[TRANSFORMS, PREDICATES]);
+    for factory in transforms {
+        let mut intro = format!("{} Java class `{}", factory.doc, factory.java_class);
+        intro.push_str(if factory.targets { "$Key` or `$Value`." } else { "`." });
+        if !factory.aliases.is_empty() {
+            let aliases: Vec<_> = factory.aliases.iter().map(|alias| format!("`{alias}`")).collect();
+            let _ = write!(intro, " Also called {}.", aliases.join(", "));
+        }
+        section(page, 3, &format!("`{}`", factory.name), &intro, factory.keys);
+    }
+}
+
+fn predicate_sections(page: &mut String, predicates: &[&PredicateFactory]) {
+    let intro = "Whether a transform applies. The keys of a predicate called NAME stand below `predicates.NAME.`.";
+    section(page, 2, "Predicates", intro, &[]);
+    for factory in predicates {
+        let intro = format!("{} Java class `{}`.", factory.doc, factory.java_class);
+        section(page, 3, &format!("`{}`", factory.name), &intro, factory.keys);
+    }
 }
 
 fn section(page: &mut String, level: usize, title: &str, intro: &str, keys: &[ConfigKey]) {
@@ -107,12 +139,17 @@ mod tests {
 
     #[test]
     fn every_key_is_on_the_page() {
-        let page = reference_page(&[], &[]);
+        let (transforms, predicates) = (crate::registry::transforms(), crate::registry::predicates());
+        let page = reference_page(&[], &[], &transforms, &predicates);
+        let own = transforms.iter().flat_map(|one| one.keys).chain(predicates.iter().flat_map(|one| one.keys));
+        for key in own {
+            assert!(page.contains(&format!("| `{}` |", key.name)), "{}", key.name);
+        }
         for key in WORKER_KEYS.iter().chain(COMMON_KEYS).chain(SOURCE_KEYS).chain(SINK_KEYS) {
             assert!(page.contains(&format!("| `{}` |", key.name)), "{}", key.name);
         }
         let converters = crate::registry::converters();
-        let page = reference_page(&[], &converters);
+        let page = reference_page(&[], &converters, &[], &[]);
         for key in converters.iter().flat_map(|factory| factory.keys) {
             assert!(page.contains(&format!("| `{}` |", key.name)), "{}", key.name);
         }

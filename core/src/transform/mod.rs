@@ -5,6 +5,23 @@
 
 pub mod java_regex;
 
+pub(crate) mod common;
+mod renaming;
+
+mod change_case;
+mod extract_nested_field;
+mod filter_transform;
+mod pattern_filter;
+mod pattern_rename;
+mod regex_router;
+mod set_maximum_precision;
+mod set_null;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crate::config::Properties;
