@@ -43,14 +43,31 @@ impl Extensions {
 
     /// Adds or replaces an extension.
     pub fn set(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
-        let mut pairs = self.to_pairs();
-        let name = name.into();
-        let value = value.into();
-        match pairs.iter_mut().find(|(key, _)| *key == name) {
-            Some((_, old)) => *old = value,
-            None => pairs.push((name, value)),
+        if let Self::Pairs(pairs) = self {
+            return put(pairs, name.into(), value.into());
         }
+        let mut pairs = self.to_pairs();
+        put(&mut pairs, name.into(), value.into());
         *self = Self::Pairs(Box::new(pairs));
+    }
+
+    /// Takes out every extension of that name. A message's properties stay as received when none has it, and stay a
+    /// properties block when one has.
+    pub fn remove(&mut self, name: &str) {
+        if self.get(name).is_none() {
+            return;
+        }
+        match self {
+            Self::Empty => {}
+            // The client's id is told twice, as a property and as the message's id; only pairs can hold one of the two.
+            Self::Message(_) if name.starts_with(SYSTEM_PREFIX) => {
+                let mut pairs = self.to_pairs();
+                pairs.retain(|(key, _)| key.as_bytes() != name.as_bytes());
+                *self = Self::Pairs(Box::new(pairs));
+            }
+            Self::Message(raw) => *raw = without(raw, name),
+            Self::Pairs(pairs) => pairs.retain(|(key, _)| key.as_bytes() != name.as_bytes()),
+        }
     }
 
     /// All pairs in their order.
@@ -117,6 +134,25 @@ pub fn raw_pairs(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         let at = entry.iter().position(|byte| *byte == 1)?;
         Some((entry.get(..at)?, entry.get(at.saturating_add(1)..)?))
     })
+}
+
+fn put(pairs: &mut Vec<(Text, Text)>, name: Text, value: Text) {
+    match pairs.iter_mut().find(|(key, _)| *key == name) {
+        Some((_, old)) => *old = value,
+        None => pairs.push((name, value)),
+    }
+}
+
+/// A properties block less every extension of a name. What the Java codec passes over is left out too.
+fn without(raw: &[u8], name: &str) -> Bytes {
+    let mut kept = Vec::with_capacity(raw.len());
+    for (key, value) in raw_pairs(raw).filter(|(key, _)| extension_name(key) != name.as_bytes()) {
+        kept.extend_from_slice(key);
+        kept.push(1);
+        kept.extend_from_slice(value);
+        kept.push(2);
+    }
+    Bytes::from(kept)
 }
 
 /// A record on its way. Cloning it clones handles, never payload bytes.
@@ -255,6 +291,30 @@ mod tests {
         let names: Vec<_> =
             extensions.to_pairs().iter().map(|(k, v)| format!("{}={}", k.to_str(), v.to_str())).collect();
         assert_eq!(names, ["a=9", "b=2", "z=0"]);
+    }
+
+    #[test]
+    fn remove_keeps_a_message_a_message_where_it_can() {
+        let raw = b"a\x011\x02connect-ext-b\x012\x02UNIQ_KEY\x017F\x02";
+        let names = |extensions: &Extensions| -> Vec<String> {
+            extensions.to_pairs().iter().map(|(name, _)| name.to_str().into_owned()).collect()
+        };
+        for (name, stays_message, left) in [
+            ("no such", true, &["a", "b", "MQ-SYS-UNIQ_KEY", "MQ-SYS-MSG_ID"][..]),
+            ("b", true, &["a", "MQ-SYS-UNIQ_KEY", "MQ-SYS-MSG_ID"]),
+            ("MQ-SYS-MSG_ID", false, &["a", "b", "MQ-SYS-UNIQ_KEY"]),
+            ("MQ-SYS-UNIQ_KEY", false, &["a", "b", "MQ-SYS-MSG_ID"]),
+            ("MQ-SYS-TAGS", true, &["a", "b", "MQ-SYS-UNIQ_KEY", "MQ-SYS-MSG_ID"]),
+        ] {
+            let mut extensions = Extensions::Message(Bytes::from_static(raw));
+            extensions.remove(name);
+            assert_eq!(matches!(extensions, Extensions::Message(_)), stays_message, "{name}");
+            assert_eq!(names(&extensions), left, "{name}");
+            extensions.remove("a");
+            extensions.remove("a");
+            assert_eq!(names(&extensions), left[1..], "{name}");
+        }
+        Extensions::Empty.remove("a");
     }
 
     #[test]
