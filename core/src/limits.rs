@@ -36,6 +36,10 @@ pub const REGEX_PROGRAM_MAX: usize = 65_536;
 pub const REGEX_DEPTH_MAX: usize = 32;
 /// Names of fields whose new names one transform remembers.
 pub const RENAMED_NAMES_MAX: usize = 512;
+/// Changed schemas that one transform remembers.
+pub const SCHEMAS_REMEMBERED_MAX: usize = 16;
+/// Characters of a record's text that an error shows.
+pub const SHOWN_CHARACTERS_MAX: usize = 100;
 /// Buffers in one gathered write.
 pub const WRITE_VECTORS_MAX: usize = 1024;
 /// Bodies from this size on are sent by gathered write, smaller ones are copied into the frame.
@@ -45,6 +49,7 @@ const _: () = assert!(JSON_DEPTH_MAX.is_multiple_of(64));
 const _: () = assert!(MESSAGE_BODY_BYTES_MAX <= ENCODED_BYTES_MAX);
 const _: () = assert!(MESSAGE_BODY_BYTES_MAX <= CONVERTED_VALUES_MAX);
 const _: () = assert!(JSON_SCHEMA_BYTES_MAX <= JSON_SCHEMA_CACHE_BYTES_MAX);
+const _: () = assert!(SCHEMAS_REMEMBERED_MAX > 0);
 const _: () = assert!(MESSAGE_BODY_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(GATHER_BODY_BYTES_MIN < MESSAGE_BODY_BYTES_MAX);
 const _: () = assert!(FILE_BLOCK_BYTES < MESSAGE_BODY_BYTES_MAX);

@@ -120,6 +120,11 @@ impl Map {
         self.0.iter().find(|(known, _)| is_text(known, key)).map(|(_, value)| value)
     }
 
+    /// The value of a key that is a text, to change.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.0.iter_mut().find(|(known, _)| is_text(known, key)).map(|(_, value)| value)
+    }
+
     /// Puts a pair in: at the place of the same key, else at the end. Gives the value that was there.
     pub fn insert(&mut self, key: Value, value: Value) -> Option<Value> {
         match self.0.iter_mut().find(|(known, _)| *known == key) {

@@ -3,20 +3,38 @@
 //! A transform of a value works alike on a STRUCT, on a MAP and on a map without a schema, whose JSON text it changes
 //! in place where it can.
 
-pub mod java_regex;
-
 pub(crate) mod common;
+mod date_format;
+pub mod java_regex;
+mod named_fields;
 mod renaming;
 
+mod cast;
 mod change_case;
+mod drop_headers;
+mod extract_field;
 mod extract_nested_field;
+mod filter;
 mod filter_transform;
+mod flatten;
+mod header_from;
+mod hoist_field;
+mod insert_field;
+mod insert_header;
+mod mask_field;
 mod pattern_filter;
 mod pattern_rename;
 mod regex_router;
+mod replace_field;
 mod set_maximum_precision;
 mod set_null;
+mod set_schema_metadata;
+mod timestamp_converter;
+mod timestamp_router;
+mod value_to_key;
 
+#[cfg(test)]
+mod kafka_testing;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
