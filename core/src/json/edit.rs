@@ -49,6 +49,14 @@ impl Editor {
         }
     }
 
+    /// Adds members as they stood, with what is between them; none if there is no text.
+    fn put_members(&mut self, text: &[u8]) {
+        if !text.is_empty() {
+            self.separate();
+            self.out.extend_from_slice(text);
+        }
+    }
+
     /// Adds a member as it stood.
     pub fn keep(&mut self, member: &Member<'_>) {
         self.put_raw(member.raw_name, member.raw_value);
@@ -81,23 +89,35 @@ impl Editor {
 
 impl Json {
     /// The object with each member changed as `change` says; an array as it is. The caller sees to it that no two members
-    /// end up with one name.
+    /// end up with one name. Members that stay are copied together with what is between them.
     #[must_use]
-    pub fn edited(&self, change: impl Fn(&Member<'_>) -> MemberChange) -> Self {
+    pub fn edited(&self, mut change: impl FnMut(&Member<'_>) -> MemberChange) -> Self {
         if !self.is_object() {
             return self.clone();
         }
         let mut editor = Editor::with_capacity(self.text().len());
+        let mut staying = 0..0;
         for member in self.members() {
-            match change(&member) {
-                MemberChange::Keep => editor.keep(&member),
-                MemberChange::Drop => {}
+            let change = change(&member);
+            if change == MemberChange::Keep {
+                if staying.is_empty() {
+                    staying.start = self.place(member.raw_name).saturating_sub(1);
+                }
+                staying.end = self.place(member.raw_value).saturating_add(member.raw_value.len());
+                continue;
+            }
+            editor.put_members(self.text().get(staying).unwrap_or_default());
+            staying = 0..0;
+            match change {
+                MemberChange::Keep | MemberChange::Drop => {}
                 MemberChange::Rename(name) => editor.put(&name, member.raw_value),
                 MemberChange::Replace(value) => editor.put_raw(member.raw_name, &value),
             }
         }
+        editor.put_members(self.text().get(staying).unwrap_or_default());
         editor.finish()
     }
+
     /// The object under other names: `rename` gives the raw text of a member's new name, or nothing where the old one
     /// stays. Everything between the names is copied as it stands. Two allocations if a name changes, one if none does.
     ///
@@ -124,7 +144,7 @@ impl Json {
             if new.is_empty() {
                 out.reserve_exact(text.len().saturating_add(text.len() / 4).saturating_add(16));
             }
-            let start = offset(text, member.raw_name);
+            let start = self.place(member.raw_name);
             out.extend_from_slice(text.get(copied..start).unwrap_or_default());
             out.extend_from_slice(&name);
             copied = start.saturating_add(member.raw_name.len());
@@ -140,6 +160,20 @@ impl Json {
         out.extend_from_slice(text.get(copied..).unwrap_or_default());
         Ok(Renamed::Edited(Self(Bytes::from(out))))
     }
+
+    /// The same text with another JSON text in the place of a member's value, which is a part of this one: two copies.
+    #[must_use]
+    pub fn spliced(&self, raw_value: &[u8], new_value: &[u8]) -> Self {
+        let start = self.place(raw_value);
+        let end = start.saturating_add(raw_value.len());
+        let (before, after) = (self.text().get(..start), self.text().get(end..));
+        Self(Bytes::from([before.unwrap_or_default(), new_value, after.unwrap_or_default()].concat()))
+    }
+
+    /// Where a part of this text begins.
+    fn place(&self, part: &[u8]) -> usize {
+        part.as_ptr().addr().saturating_sub(self.text().as_ptr().addr())
+    }
 }
 
 /// What became of an object that was to get other names.
@@ -151,9 +185,4 @@ pub enum Renamed {
     Edited(Json),
     /// Two members would have one name, or a name is written with escapes: the object must be taken apart.
     TakeApart,
-}
-
-/// Where a part of a text begins in it.
-fn offset(text: &[u8], part: &[u8]) -> usize {
-    part.as_ptr().addr().saturating_sub(text.as_ptr().addr())
 }

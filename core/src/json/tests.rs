@@ -244,3 +244,43 @@ fn parts_from_elsewhere_are_copied_not_trusted() {
     assert_eq!(json.value_of(b"\"x\""), Value::text("x"));
     assert_eq!(json.value_of(b"[2]").into_parsed(), Value::array(vec![Value::Int32(2)]));
 }
+
+fn json(text: &str) -> Json {
+    match check(text).unwrap() {
+        Value::Json(json) => json,
+        other => panic!("{other:?} is no text"),
+    }
+}
+
+#[test]
+fn members_that_stay_are_copied_as_they_stand() {
+    let text = r#"{ "a" : 1 , "b":[2], "\u0063": "}" ,"d":null }"#;
+    let edited = |text: &str, changes: &[(&str, MemberChange)]| {
+        let change = |member: &Member<'_>| {
+            let found = changes.iter().find(|(name, _)| member.is_named(name));
+            found.map_or(MemberChange::Keep, |(_, change)| change.clone())
+        };
+        String::from_utf8(json(text).edited(change).text().to_vec()).unwrap()
+    };
+    let (drop, rename) = (MemberChange::Drop, MemberChange::Rename("é\"".to_owned()));
+    let replace = MemberChange::Replace(b"{}".to_vec());
+    for (changes, after) in [
+        (vec![], r#"{"a" : 1 , "b":[2], "\u0063": "}" ,"d":null}"#),
+        (vec![("a", drop.clone())], r#"{"b":[2], "\u0063": "}" ,"d":null}"#),
+        (vec![("d", drop.clone())], r#"{"a" : 1 , "b":[2], "\u0063": "}"}"#),
+        (vec![("b", drop.clone()), ("c", drop.clone())], r#"{"a" : 1,"d":null}"#),
+        (vec![("b", rename), ("c", replace)], r#"{"a" : 1,"é\"":[2],"\u0063":{},"d":null}"#),
+        (["a", "b", "c", "d"].map(|name| (name, drop.clone())).to_vec(), "{}"),
+    ] {
+        assert_eq!(edited(text, &changes), after);
+    }
+    assert_eq!(edited("{ }", &[]), "{}");
+}
+
+#[test]
+fn a_value_is_spliced_in() {
+    let json = json(r#"{"a":"x","b":[1, 2]}"#);
+    let spliced = |name: &str| json.spliced(json.raw_member(name).unwrap(), b"null");
+    assert_eq!(spliced("a").text(), &r#"{"a":null,"b":[1, 2]}"#);
+    assert_eq!(spliced("b").text(), &r#"{"a":"x","b":null}"#);
+}

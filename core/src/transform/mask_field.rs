@@ -9,7 +9,7 @@ use super::named_fields::{NamedFields, REPLACE_NULL, bad, exact_json, needed_lis
 use super::{Outcome, Target, Transform, TransformConfig};
 use crate::config::key::{ConfigErrors, ConfigKey, KeyKind};
 use crate::error::Result;
-use crate::json::{Editor, Json};
+use crate::json::{Json, MemberChange};
 use crate::record::ConnectRecord;
 use crate::registry::TransformFactory;
 use crate::schema::Schema;
@@ -86,27 +86,31 @@ impl MaskField {
 
     /// The object's text with its fields masked; none if that can't be done in place.
     fn of_text(&self, old: &Json) -> Option<Json> {
-        let mut editor = Editor::with_capacity(old.text().len());
         let mut found = vec![false; self.fields.len()];
-        for member in old.members() {
+        let mut in_place = true;
+        let json = old.edited(|member| {
             let field = self.fields.iter().zip(&mut found).find(|(name, _)| member.is_named(name));
-            let Some((name, found)) = field else {
-                editor.keep(&member);
-                continue;
-            };
+            let Some((name, found)) = field else { return MemberChange::Keep };
             // Of members of one name only the last one counts, so one that can't be masked may not matter.
-            if std::mem::replace(found, true) {
-                return None;
+            let again = std::mem::replace(found, true);
+            match self.masked_text(name, &old.value_of(member.raw_value)).filter(|_| !again) {
+                Some(raw) => MemberChange::Replace(raw),
+                None => {
+                    in_place = false;
+                    MemberChange::Keep
+                }
             }
-            let value = old.value_of(member.raw_value);
-            let raw = match self.masked(name, &value, None).ok()? {
-                Value::Map(_) => Some(b"{}".to_vec()),
-                Value::Array(_) => Some(b"[]".to_vec()),
-                masked => exact_json(&masked),
-            };
-            editor.put_raw(member.raw_name, &raw?);
+        });
+        in_place.then_some(json)
+    }
+
+    /// The JSON text of what stands in the place of a value, if it has one.
+    fn masked_text(&self, name: &str, value: &Value) -> Option<Vec<u8>> {
+        match self.masked(name, value, None).ok()? {
+            Value::Map(_) => Some(b"{}".to_vec()),
+            Value::Array(_) => Some(b"[]".to_vec()),
+            masked => exact_json(&masked),
         }
-        Some(editor.finish())
     }
 }
 

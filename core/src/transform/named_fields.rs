@@ -10,7 +10,7 @@ use memchr::memmem;
 use crate::config::Properties;
 use crate::config::key::{ConfigError, ConfigErrors, ConfigKey, KeyKind};
 use crate::error::{ConnectError, Result, Stage};
-use crate::json::{Json, Member, MemberChange, write_value};
+use crate::json::{Json, MemberChange, write_value};
 use crate::limits::{SCHEMAS_REMEMBERED_MAX, SHOWN_CHARACTERS_MAX};
 use crate::record::ConnectRecord;
 use crate::schema::{Field, FieldType, Logical, Schema};
@@ -209,12 +209,22 @@ pub(super) fn exact_json(value: &Value) -> Option<Vec<u8>> {
     (exact && write_value(&mut out, value).is_ok()).then_some(out)
 }
 
-/// An object's text with other texts for the members of this name.
+/// An object's text with another text for the value of a member; if there are more of its name, for all of them.
 pub(super) fn replaced(json: &Json, name: &str, raw_value: &[u8]) -> Json {
-    json.edited(|member: &Member<'_>| match member.is_named(name) {
-        true => MemberChange::Replace(raw_value.to_vec()),
-        false => MemberChange::Keep,
-    })
+    match sole_member(json, name) {
+        Some(sole) => json.spliced(sole, raw_value),
+        None => json.edited(|member| match member.is_named(name) {
+            true => MemberChange::Replace(raw_value.to_vec()),
+            false => MemberChange::Keep,
+        }),
+    }
+}
+
+/// The text of the value of the only member of this name; none if there are more, or none.
+pub(super) fn sole_member<'a>(json: &'a Json, name: &str) -> Option<&'a [u8]> {
+    let mut same = json.members().filter(|member| member.is_named(name));
+    let first = same.next()?;
+    same.next().is_none().then_some(first.raw_value)
 }
 
 /// The value of a field of any of the three; null when a map has no such field.

@@ -126,7 +126,8 @@ impl ReplaceField {
     }
 
     fn check_clashes(&self, is_there: impl Fn(&Needle) -> bool) -> Result<()> {
-        match self.clashes.iter().find(|clash| is_there(&clash.one) && is_there(&clash.other)) {
+        // The other one is most likely not there, which is soon told.
+        match self.clashes.iter().find(|clash| is_there(&clash.other) && is_there(&clash.one)) {
             Some(clash) => Err(twice(&clash.new_name)),
             None => Ok(()),
         }

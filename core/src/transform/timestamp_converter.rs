@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::date_format::DateFormat;
 use super::named_fields::{
-    NamedFields, REPLACE_NULL, SchemaCache, bad, exact_json, keep_if_fits, parsed, read, replaced, shown, untrimmed,
+    NamedFields, REPLACE_NULL, SchemaCache, bad, exact_json, keep_if_fits, parsed, read, shown, sole_member, untrimmed,
     with_fields,
 };
 use super::{Outcome, Target, Transform, TransformConfig};
@@ -196,9 +196,18 @@ impl TimestampConverter {
 
     /// The object with its time in the new form: as text, if that form has a JSON text.
     fn of_text(&self, old: Json, name: &str) -> Result<Value> {
-        let Some(value) = old.member(name).filter(|value| !value.is_null()) else { return Ok(Value::Json(old)) };
+        let Some(raw) = sole_member(&old, name) else {
+            return match old.raw_member(name) {
+                None => Ok(Value::Json(old)),
+                Some(_) => Ok(Value::Map(self.of_map(parsed(&old), name, &mut None)?)),
+            };
+        };
+        let value = old.value_of(raw);
+        if value.is_null() {
+            return Ok(Value::Json(old));
+        }
         match exact_json(&self.converted(&value, None)?) {
-            Some(raw) => Ok(Value::Json(replaced(&old, name, &raw))),
+            Some(new) => Ok(Value::Json(old.spliced(raw, &new))),
             None => Ok(Value::Map(self.of_map(parsed(&old), name, &mut None)?)),
         }
     }
