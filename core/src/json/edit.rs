@@ -1,8 +1,10 @@
 //! Changing an object's text without taking it apart: what stays is copied as it stands, in one piece where it can be.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
-use super::{Json, Member, write_string};
+use super::{Json, Member, NameHasher, write_string};
 use crate::error::Result;
 
 /// What becomes of a member.
@@ -127,37 +129,35 @@ impl Json {
         let text = self.text();
         let mut out: Vec<u8> = Vec::new();
         let mut copied = 0;
-        let mut kept: Vec<&[u8]> = Vec::with_capacity(16);
-        let mut new: Vec<Bytes> = Vec::new();
+        let mut names = Names::default();
         for member in self.members() {
             // Only names that are spelt in one way can be compared by their bytes.
             if member.raw_name.contains(&b'\\') {
                 return Ok(Renamed::TakeApart);
             }
+            let start = self.place(member.raw_name);
             let Some(name) = rename(&member)? else {
-                kept.push(member.raw_name);
+                names.add(out.len().saturating_add(start).saturating_sub(copied), member.raw_name, false);
                 continue;
             };
             if name.contains(&b'\\') {
                 return Ok(Renamed::TakeApart);
             }
-            if new.is_empty() {
+            if out.is_empty() {
                 out.reserve_exact(text.len().saturating_add(text.len() / 4).saturating_add(16));
             }
-            let start = self.place(member.raw_name);
             out.extend_from_slice(text.get(copied..start).unwrap_or_default());
+            names.add(out.len(), &name, true);
             out.extend_from_slice(&name);
             copied = start.saturating_add(member.raw_name.len());
-            new.push(name);
         }
-        if new.is_empty() {
+        if out.is_empty() {
             return Ok(Renamed::Unchanged);
         }
-        let twice = |(at, name): (usize, &Bytes)| kept.contains(&&**name) || new.iter().take(at).any(|one| one == name);
-        if new.iter().enumerate().any(twice) {
+        out.extend_from_slice(text.get(copied..).unwrap_or_default());
+        if names.clash(&out) {
             return Ok(Renamed::TakeApart);
         }
-        out.extend_from_slice(text.get(copied..).unwrap_or_default());
         Ok(Renamed::Edited(Self(Bytes::from(out))))
     }
 
@@ -173,6 +173,44 @@ impl Json {
     /// Where a part of this text begins.
     fn place(&self, part: &[u8]) -> usize {
         part.as_ptr().addr().saturating_sub(self.text().as_ptr().addr())
+    }
+}
+
+/// The names of a new object: where each stands in its text, and whether it is new.
+struct Names {
+    places: Vec<(Range<usize>, bool)>,
+    /// A bit for each hash that was seen; as long as none is seen twice, no two names are the same.
+    seen: [u64; 64],
+    seen_twice: bool,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { places: Vec::with_capacity(32), seen: [0; 64], seen_twice: false }
+    }
+}
+
+impl Names {
+    fn add(&mut self, start: usize, name: &[u8], is_new: bool) {
+        let hash = NameHasher::hash(name);
+        let word = usize::try_from(hash >> 6 & 63).unwrap_or(0);
+        if let Some(word) = self.seen.get_mut(word) {
+            let bit = 1 << (hash & 63);
+            self.seen_twice |= *word & bit != 0;
+            *word |= bit;
+        }
+        self.places.push((start..start.saturating_add(name.len()), is_new));
+    }
+
+    /// Whether a new name is another one's too.
+    fn clash(&self, text: &[u8]) -> bool {
+        let name = |place: &Range<usize>| text.get(place.clone());
+        let twice = |(at, (place, is_new)): (usize, &(Range<usize>, bool))| {
+            let same =
+                |(other, other_is_new): &(Range<usize>, bool)| (*is_new || *other_is_new) && name(other) == name(place);
+            self.places.iter().take(at).any(same)
+        };
+        self.seen_twice && self.places.iter().enumerate().any(twice)
     }
 }
 

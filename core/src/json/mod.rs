@@ -4,6 +4,7 @@
 
 mod edit;
 mod find;
+mod name_hash;
 mod parse;
 mod scan;
 mod write;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 
 pub use edit::{Editor, MemberChange, Renamed};
 pub use find::MemberName;
+pub(crate) use name_hash::NameHasher;
 pub use parse::{number, unescape};
 pub use scan::Malformed;
 pub(crate) use scan::{skip_blanks, skip_value, string_end};

@@ -147,6 +147,10 @@ pub fn skip_value(text: &[u8], at: usize) -> usize {
 
 /// The first byte from `at` on that is no blank, or the end.
 pub fn skip_blanks(text: &[u8], at: usize) -> usize {
+    // Most text has none.
+    if text.get(at).is_some_and(|byte| *byte > b' ') {
+        return at;
+    }
     let rest = text.get(at..).unwrap_or_default();
     let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
     at.saturating_add(blanks)

@@ -284,3 +284,35 @@ fn a_value_is_spliced_in() {
     assert_eq!(spliced("a").text(), &r#"{"a":null,"b":[1, 2]}"#);
     assert_eq!(spliced("b").text(), &r#"{"a":"x","b":null}"#);
 }
+
+#[test]
+fn a_prepared_name_finds_the_last_of_its_members() {
+    let cases = [
+        (r#"{"a":1,"b":2}"#, Some("1")),
+        (r#"{"a":1,"b":{"a":2}}"#, Some("1")),
+        (r#"{"b":{"a":2},"x":"a"}"#, None),
+        (r#"{"a":1,"b":2,"a" : [3, 4] }"#, Some("[3, 4]")),
+        (r#"{"a":1,"\u0061":"2"}"#, Some("\"2\"")),
+        (r#"{"x":"\"a\":1"}"#, None),
+        ("{}", None),
+    ];
+    for (text, expected) in cases {
+        let found = MemberName::new("a").find_in(text.as_bytes());
+        assert_eq!(found.map(|raw| std::str::from_utf8(raw).unwrap()), expected, "{text}");
+    }
+}
+
+#[test]
+fn names_change_and_all_between_them_stays() {
+    let renamed = |text: &str, from: &str, to: &'static str| {
+        let Value::Json(json) = check(text).unwrap() else { panic!("{text}") };
+        json.renamed(|member| Ok(member.is_named(from).then(|| Bytes::from_static(to.as_bytes())))).unwrap()
+    };
+    let Renamed::Edited(json) = renamed(r#"{ "b" :1 ,"a": {"a" :[ ]}, "c":0 }"#, "a", "long") else { panic!() };
+    assert_eq!(json.text(), r#"{ "b" :1 ,"long": {"a" :[ ]}, "c":0 }"#.as_bytes());
+    assert_eq!(renamed(r#"{"b":1}"#, "a", "c"), Renamed::Unchanged);
+    // Two of one name, before and behind; and a name that has a second spelling.
+    for text in [r#"{"c":1,"a":2}"#, r#"{"a":2,"c":1}"#, r#"{"a":2,"a":1}"#, r#"{"a":1,"\u0063":2}"#] {
+        assert_eq!(renamed(text, "a", "c"), Renamed::TakeApart, "{text}");
+    }
+}

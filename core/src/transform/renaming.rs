@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use super::common::{bad_record, with_fields, wrong_kind};
 use super::{Outcome, Target};
 use crate::error::Result;
-use crate::json::{Json, Renamed, write_string};
+use crate::json::{Json, NameHasher, Renamed, write_string};
 use crate::limits::RENAMED_NAMES_MAX;
 use crate::record::ConnectRecord;
 use crate::schema::{Field, Schema};
@@ -41,8 +41,8 @@ struct NewName {
     raw: Bytes,
 }
 
-/// Names that were met, with what became of them.
-type NewNames = HashMap<Box<[u8]>, Option<NewName>, BuildHasherDefault<Fnv>>;
+/// Names that were met, with what became of them. So few are remembered that collisions cost little.
+type NewNames = HashMap<Box<[u8]>, Option<NewName>, BuildHasherDefault<NameHasher>>;
 
 /// Renames top-level fields of one half of a record.
 pub(crate) struct Renaming<C> {
@@ -144,26 +144,5 @@ impl<C: NameChange> Renaming<C> {
             names.insert(Box::from(name), new.clone());
         }
         Ok(new)
-    }
-}
-
-/// FNV-1a: short names need no hash that withstands attacks, since only so many are remembered.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
     }
 }

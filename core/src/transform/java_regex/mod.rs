@@ -10,6 +10,8 @@
 //! A back reference that ignores case ignores it for all letters, not for ASCII alone; `\b` takes marks for letters.
 
 mod class;
+mod escapes;
+mod lines;
 mod named_class;
 mod replacement;
 mod translate;

@@ -8,7 +8,6 @@ use regex_syntax::hir::ClassUnicode;
 
 use super::Flags;
 use super::class::{folded, write_char, write_set};
-use super::named_class;
 use crate::limits::REGEX_DEPTH_MAX;
 
 /// A pattern in the engine's syntax.
@@ -35,13 +34,14 @@ pub(super) enum Escaped {
 
 pub(super) struct Parser<'p> {
     chars: &'p [Char],
-    at: usize,
+    pub(super) at: usize,
     pub(super) flags: Flags,
-    groups: usize,
-    names: Vec<(String, usize)>,
-    depth: usize,
+    /// Capturing groups so far.
+    pub(super) groups: usize,
+    pub(super) names: Vec<(String, usize)>,
+    pub(super) depth: usize,
     /// Whether the pattern must match a whole text.
-    whole: bool,
+    pub(super) whole: bool,
 }
 
 pub(super) fn translate(pattern: &str, flags: Flags, whole: bool) -> Result<Translated, String> {
@@ -148,6 +148,13 @@ impl Parser<'_> {
         let result = inner(self);
         self.depth = self.depth.saturating_sub(1);
         result
+    }
+
+    /// The next character as a digit, taken if it is one.
+    pub(super) fn digit(&mut self, radix: u32) -> Option<u32> {
+        let value = self.chars.get(self.at)?.character.to_digit(radix)?;
+        self.at = self.at.saturating_add(1);
+        Some(value)
     }
 
     fn number(&mut self) -> Option<String> {
@@ -349,7 +356,7 @@ impl Parser<'_> {
     }
 
     /// A group's name up to `close`, which is taken.
-    fn name(&mut self, close: char) -> Result<String, String> {
+    pub(super) fn name(&mut self, close: char) -> Result<String, String> {
         let mut name = String::new();
         while let Some(letter) = self.peek_operator().filter(char::is_ascii_alphanumeric) {
             name.push(letter);
@@ -359,195 +366,5 @@ impl Parser<'_> {
             return Err(self.fault("a group's name is letters and digits, a letter first"));
         }
         Ok(name)
-    }
-}
-
-/// Lines.
-impl Parser<'_> {
-    fn any(&self) -> &'static str {
-        match (self.flags.dotall, self.flags.unix_lines) {
-            (true, _) => r"[\x{0}-\x{10ffff}]",
-            (false, true) => r"[^\x{a}]",
-            (false, false) => r"[^\x{a}\x{d}\x{85}\x{2028}\x{2029}]",
-        }
-    }
-
-    fn line_start(&self) -> &'static str {
-        // Java finds no line at the very end of a text, not even in an empty one.
-        match (self.flags.multiline, self.flags.unix_lines) {
-            (false, _) => r"\A",
-            (true, true) => r"(?:(?:\A|(?<=\x{a}))(?!\z))",
-            (true, false) => r"(?:(?:\A|(?<=[\x{a}\x{85}\x{2028}\x{2029}])|(?<=\x{d})(?!\x{a}))(?!\z))",
-        }
-    }
-
-    fn line_end(&self) -> &'static str {
-        if self.flags.unix_lines {
-            r"(?:(?=\x{a})|\z)"
-        } else {
-            r"(?:(?<!\x{d})(?=\x{a})|(?=[\x{d}\x{85}\x{2028}\x{2029}])|\z)"
-        }
-    }
-
-    /// The end, or the place before a terminator that ends the text.
-    fn last_line_end(&self) -> &'static str {
-        // Behind it nothing can match any more, so that it must be the very end; and the engine needs no look-ahead.
-        if self.whole && self.depth == 0 && (self.at_end() || self.peek_operator() == Some('|')) {
-            return r"\z";
-        }
-        if self.flags.unix_lines {
-            r"(?=\x{a}?\z)"
-        } else {
-            r"(?:(?=\x{d}\x{a}\z)|(?<!\x{d})(?=\x{a}\z)|(?=[\x{d}\x{85}\x{2028}\x{2029}]\z)|\z)"
-        }
-    }
-}
-
-/// Escapes.
-impl Parser<'_> {
-    /// The escape whose backslash was just taken.
-    pub(super) fn escape(&mut self, in_class: bool) -> Result<Escaped, String> {
-        let Some(letter) = self.take() else { return Err(self.fault("nothing stands behind the last \\")) };
-        if let Some(class) = named_class::escape(letter, self.flags) {
-            return Ok(Escaped::Set(class));
-        }
-        let character = match letter {
-            't' => '\t',
-            'n' => '\n',
-            'r' => '\r',
-            'f' => '\u{c}',
-            'a' => '\u{7}',
-            'e' => '\u{1b}',
-            '0' => self.octal()?,
-            'x' => self.hexadecimal()?,
-            'u' => self.unit_escape()?,
-            'c' => {
-                let control = self.take().and_then(|letter| char::from_u32(u32::from(letter) ^ 64));
-                control.ok_or_else(|| self.fault("nothing stands behind \\c"))?
-            }
-            'p' | 'P' => return self.property(letter == 'P').map(Escaped::Set),
-            _ if !letter.is_ascii_alphanumeric() => letter,
-            _ if in_class => return Err(self.fault("this escape can't stand in a class")),
-            _ => return self.assertion(letter).map(Escaped::Pattern),
-        };
-        Ok(Escaped::Char(character))
-    }
-
-    fn assertion(&mut self, letter: char) -> Result<String, String> {
-        Ok(match letter {
-            'A' => r"\A".to_owned(),
-            'z' => r"\z".to_owned(),
-            'Z' => self.last_line_end().to_owned(),
-            'b' if self.peek_operator() == Some('{') => return Err(self.fault("\\b{g} is not supported")),
-            'b' => r"\b".to_owned(),
-            'B' => r"\B".to_owned(),
-            'G' => r"\G".to_owned(),
-            'R' => r"(?:\x{d}\x{a}|[\x{a}-\x{d}\x{85}\x{2028}\x{2029}])".to_owned(),
-            'k' => {
-                if !self.eat('<') {
-                    return Err(self.fault("a group's name in < > must stand behind \\k"));
-                }
-                let name = self.name('>')?;
-                let known = self.names.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
-                self.back_reference(known.ok_or_else(|| self.fault("no group of this name stands before"))?)
-            }
-            '1'..='9' => self.numbered_reference(letter)?,
-            'X' | 'N' => return Err(self.fault(&format!("\\{letter} is not supported"))),
-            _ => return Err(self.fault("unknown escape")),
-        })
-    }
-
-    /// Of the digits only so many count as make a group that there is.
-    fn numbered_reference(&mut self, first: char) -> Result<String, String> {
-        let digit = |digit: char| digit.to_digit(10).and_then(|digit| usize::try_from(digit).ok()).unwrap_or(0);
-        let mut number = digit(first);
-        if number > self.groups {
-            return Err(self.fault("a back reference stands before its group"));
-        }
-        while let Some(next) = self.peek_operator().filter(char::is_ascii_digit) {
-            let longer = number.saturating_mul(10).saturating_add(digit(next));
-            if longer > self.groups {
-                break;
-            }
-            number = longer;
-            self.at = self.at.saturating_add(1);
-        }
-        Ok(self.back_reference(number))
-    }
-
-    fn back_reference(&self, number: usize) -> String {
-        if self.flags.case_insensitive { format!("(?i:\\{number})") } else { format!("(?:\\{number})") }
-    }
-
-    fn property(&mut self, negate: bool) -> Result<ClassUnicode, String> {
-        let mut name = String::new();
-        if self.eat('{') {
-            loop {
-                match self.take() {
-                    Some('}') => break,
-                    Some(letter) => name.push(letter),
-                    None => return Err(self.fault("a } is missing")),
-                }
-            }
-        } else {
-            name.extend(self.take());
-        }
-        let class = named_class::property_class(&name, self.flags).map_err(|error| self.fault(&error))?;
-        Ok(if negate { named_class::negated(class) } else { class })
-    }
-
-    fn digit(&mut self, radix: u32) -> Option<u32> {
-        let value = self.chars.get(self.at)?.character.to_digit(radix)?;
-        self.at = self.at.saturating_add(1);
-        Some(value)
-    }
-
-    /// `\0n`, `\0nn` or `\0mnn` with m up to 3.
-    fn octal(&mut self) -> Result<char, String> {
-        let Some(first) = self.digit(8) else { return Err(self.fault("octal digits must stand behind \\0")) };
-        let mut code = first;
-        for _ in 0..if first <= 3 { 2 } else { 1 } {
-            match self.digit(8) {
-                Some(next) => code = code << 3 | next,
-                None => break,
-            }
-        }
-        char::from_u32(code).ok_or_else(|| self.fault("no such character"))
-    }
-
-    /// `\xhh` or `\x{h…h}`.
-    fn hexadecimal(&mut self) -> Result<char, String> {
-        if !self.eat('{') {
-            let code = self.hex_digits(2)?;
-            return char::from_u32(code).ok_or_else(|| self.fault("no such character"));
-        }
-        let mut code: u32 = 0;
-        while let Some(next) = self.digit(16) {
-            code = code.saturating_mul(16).saturating_add(next);
-        }
-        let character = char::from_u32(code).filter(|_| self.eat('}'));
-        character.ok_or_else(|| self.fault("no such character"))
-    }
-
-    fn hex_digits(&mut self, count: usize) -> Result<u32, String> {
-        let mut code = 0;
-        for _ in 0..count {
-            let Some(next) = self.digit(16) else { return Err(self.fault("hex digits are missing")) };
-            code = code << 4 | next;
-        }
-        Ok(code)
-    }
-
-    /// `\uhhhh`, two of them for a surrogate pair.
-    fn unit_escape(&mut self) -> Result<char, String> {
-        let high = self.hex_digits(4)?;
-        let code = match high {
-            0xd800..=0xdbff if self.eat_all("\\u") => match self.hex_digits(4)? {
-                low @ 0xdc00..=0xdfff => 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00),
-                _ => high,
-            },
-            _ => high,
-        };
-        char::from_u32(code).ok_or_else(|| self.fault("half of a surrogate pair stands alone"))
     }
 }
