@@ -23,3 +23,4 @@ mod position;
 mod protocol;
 mod records;
 mod restart;
+mod tags;

@@ -20,6 +20,7 @@ mod spread;
 mod starts;
 mod stops;
 mod support;
+mod tags;
 mod timing;
 
 use rmqc_connectors as _;

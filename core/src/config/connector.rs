@@ -109,6 +109,16 @@ pub const TASK_GROUP_ID: ConfigKey = ConfigKey {
     unit: "",
     doc: "Sink: consumer group. Empty means `connect-` and the connector's name.",
 };
+/// `subscription.tags`.
+pub const SUBSCRIPTION_TAGS: ConfigKey = ConfigKey {
+    name: "subscription.tags",
+    aliases: &["consume.tags"],
+    kind: KeyKind::Text,
+    default: Some("*"),
+    unit: "",
+    doc: "Sink: tags to read, separated by `||`; `*` means all messages. Messages with other tags or none are passed over. \
+          All members of a group must name the same tags.",
+};
 /// `consume.from.where`.
 pub const CONSUME_FROM_WHERE: ConfigKey = ConfigKey {
     name: "consume.from.where",
@@ -328,7 +338,7 @@ pub const COMMON_KEYS: &[ConfigKey] = &[
 pub const SOURCE_KEYS: &[ConfigKey] = &[TOPIC_NAME, BATCH_BYTES, BATCH_MESSAGES, INFLIGHT_REQUESTS];
 /// Further keys of sinks.
 pub const SINK_KEYS: &[ConfigKey] =
-    &[TOPIC_NAMES, TASK_GROUP_ID, CONSUME_FROM_WHERE, CONSUME_TIMESTAMP, OFFSET_OUT_OF_RANGE];
+    &[TOPIC_NAMES, TASK_GROUP_ID, SUBSCRIPTION_TAGS, CONSUME_FROM_WHERE, CONSUME_TIMESTAMP, OFFSET_OUT_OF_RANGE];
 
 /// Key of a task's configuration that says which loop it runs in; set by the runtime.
 pub const TASK_TYPE: &str = "task.type";

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use rmqc_core::id::MessageQueue;
 
 use super::allocate::allocate;
+use super::subscription::Subscription;
 use crate::driver::Driver;
 use crate::local::{Event, first};
 use crate::remoting::client::Client;
@@ -29,6 +30,8 @@ pub struct GroupSettings {
     pub group: Rc<str>,
     /// Topics read.
     pub topics: Vec<Arc<str>>,
+    /// Which messages of them.
+    pub subscription: Subscription,
     /// `consumeFromWhere` as announced to brokers.
     pub consume_from_where: &'static str,
 }
@@ -179,12 +182,7 @@ impl<D: Driver> Membership<D> {
     }
 
     fn heartbeat_body(&self) -> Bytes {
-        let subscription = |topic: &Arc<str>| {
-            serde_json::json!({
-                "topic": &**topic, "subString": "*", "tagsSet": [], "codeSet": [], "subVersion": self.sub_version,
-                "expressionType": "TAG", "classFilterMode": false,
-            })
-        };
+        let subscription = |topic: &Arc<str>| self.settings.subscription.heartbeat(topic, self.sub_version);
         let body = serde_json::json!({
             "clientID": self.client.client_id(),
             "producerDataSet": [],

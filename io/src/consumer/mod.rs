@@ -4,6 +4,7 @@ pub mod allocate;
 pub mod group;
 pub mod offset;
 pub mod pull;
+pub mod subscription;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -18,6 +19,7 @@ use rmqc_core::position::RecordPartition;
 use self::group::{Assignment, GroupSettings, Membership};
 use self::offset::StartFrom;
 use self::pull::{Budget, OutOfRange, Pulled, Puller, QueueBuffer};
+use self::subscription::Subscription;
 use crate::driver::Driver;
 use crate::local::{Event, first, join_all};
 use crate::remoting::client::Client;
@@ -31,6 +33,8 @@ pub struct ConsumerSettings {
     pub group: Rc<str>,
     /// Topics.
     pub topics: Vec<Arc<str>>,
+    /// Which messages of them.
+    pub subscription: Subscription,
     /// Where to start in a queue without a committed offset.
     pub start_from: StartFrom,
     /// Policy for an offset outside the queue.
@@ -107,6 +111,7 @@ impl<D: Driver> Consumer<D> {
         let settings = GroupSettings {
             group: self.settings.group.clone(),
             topics: self.settings.topics.clone(),
+            subscription: self.settings.subscription.clone(),
             consume_from_where: self.settings.start_from.name(),
         };
         let membership = Membership::new(self.client.clone(), settings, self.assignment.clone(), self.arrived.clone());
@@ -205,6 +210,7 @@ impl<D: Driver> Consumer<D> {
             client: self.client.clone(),
             target: target.clone(),
             group: self.settings.group.clone(),
+            subscription: self.settings.subscription.clone(),
             offset,
             out_of_range: self.settings.out_of_range,
             budget: self.budget.clone(),

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use rmqc_core::error::{ConnectError, Retry, Stage};
 use rmqc_core::tolerance::Backoff;
 
+use super::subscription::Subscription;
 use crate::driver::Driver;
 use crate::local::{Event, First, first};
 use crate::remoting::client::Client;
@@ -121,6 +122,8 @@ pub struct Puller<D> {
     pub target: QueueAddress,
     /// Consumer group.
     pub group: Rc<str>,
+    /// Which messages to hand on.
+    pub subscription: Subscription,
     /// Where to start.
     pub offset: i64,
     /// Policy for an offset outside the queue.
@@ -254,7 +257,7 @@ impl<D: Driver> Puller<D> {
             .with("sysFlag", flag)
             .with("commitOffset", 0)
             .with("suspendTimeoutMillis", suspend_ms)
-            .with("subscription", "*")
+            .with("subscription", self.subscription.expression())
             .with("subVersion", 0)
             .with("expressionType", "TAG")
     }
@@ -284,8 +287,12 @@ impl<D: Driver> Puller<D> {
                 self.found(offset, next, answer.body, place)
             }
             response::PULL_NOT_FOUND | response::PULL_RETRY_IMMEDIATELY => {
-                let next = next.filter(|next| *next > place.expected).unwrap_or(place.expected);
-                place.restart_at(next);
+                if let Some(next) = next.filter(|next| *next > place.expected) {
+                    // Only messages that are not wanted lie between: the group is done with them.
+                    self.hand_on(Pulled { messages: Vec::new(), next_offset: next, bytes: 0, moved: false });
+                    place.expected = next;
+                }
+                place.restart_at(place.expected);
                 Ok(Continue::Afresh)
             }
             response::PULL_OFFSET_MOVED => {
@@ -306,15 +313,18 @@ impl<D: Driver> Puller<D> {
     fn found(&self, offset: i64, next: i64, body: Bytes, place: &mut Place) -> Result<Continue, Trouble> {
         let bytes = body.len();
         let mut found = Vec::new();
-        let mut count = 0i64;
+        let (mut count, mut new) = (0i64, false);
         for message in messages(body) {
             let message = message.map_err(|error| self.malformed(&error.to_string()))?;
             count = count.saturating_add(1);
             if message.queue_offset >= place.expected {
-                found.push(message);
+                new = true;
+                if self.subscription.takes(&message.properties) {
+                    found.push(message);
+                }
             }
         }
-        if next <= place.expected && !found.is_empty() {
+        if next <= place.expected && new {
             return Err(self.malformed("nextBeginOffset does not lie behind the messages"));
         }
         let asked_to = offset.saturating_add(place.step);
@@ -324,7 +334,8 @@ impl<D: Driver> Puller<D> {
         }
         let backlog = self.buffer.max_offset.get().saturating_sub(place.ask.max(place.expected));
         let worth = usize::try_from(backlog / place.step.max(1)).unwrap_or(0);
-        place.depth = worth.clamp(1, DEPTH_MAX);
+        // How far an answer leads that leaves messages out can't be guessed.
+        place.depth = if self.subscription.is_all() { worth.clamp(1, DEPTH_MAX) } else { 1 };
         self.hand_on(Pulled { messages: found, next_offset: place.expected, bytes, moved: false });
         // Further requests were sent for the offsets that follow the guess; they are of use only if it was right.
         if place.expected == asked_to { Ok(Continue::Next) } else { Ok(Continue::Afresh) }

@@ -11,6 +11,7 @@ use super::store::{Taken, Wanted, split_message};
 use super::topics::{Topic, perm};
 use crate::remoting::code::response;
 use crate::remoting::header::{Fields, Header};
+use crate::remoting::java_hash::java_hash;
 use crate::remoting::properties::{self, TAGS};
 
 /// Bits of a pull's `sysFlag`.
@@ -43,23 +44,22 @@ pub(super) struct Pull {
     filter: Filter,
 }
 
-/// Which tags are wanted.
+/// Which tags are wanted, by their hashes: as an Apache broker does it, so that clients must compare the tags themselves.
 enum Filter {
     All,
-    Tags(Vec<String>),
+    Tags(Vec<i32>),
 }
 
 impl Filter {
     fn parse(expression: &str) -> Self {
-        let tags: Vec<String> =
-            expression.split("||").map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
-        if tags.is_empty() || tags.iter().any(|tag| tag == "*") { Self::All } else { Self::Tags(tags) }
+        let tags: Vec<&str> = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty()).collect();
+        let all = tags.is_empty() || tags.contains(&"*");
+        if all { Self::All } else { Self::Tags(tags.into_iter().map(java_hash).collect()) }
     }
 
     fn takes(&self, message: &[u8]) -> bool {
-        let Self::Tags(tags) = self else { return true };
-        let tag = tag_of(message).unwrap_or_default();
-        tags.iter().any(|wanted| wanted.as_bytes() == tag)
+        let Self::Tags(hashes) = self else { return true };
+        tag_of(message).is_some_and(|tag| hashes.contains(&java_hash(&String::from_utf8_lossy(tag))))
     }
 }
 

@@ -5,6 +5,7 @@ pub mod code;
 pub mod connection;
 pub mod frame;
 pub mod header;
+pub mod java_hash;
 pub mod message;
 pub mod outgoing;
 pub mod properties;

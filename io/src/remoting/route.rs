@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rmqc_core::id::MessageQueue;
 use serde::Deserialize;
 
+use super::java_hash::java_hash;
+
 /// Permission bit: queues may be read.
 const PERM_READ: u32 = 4;
 /// Permission bit: queues may be written.
@@ -165,7 +167,7 @@ fn strict(body: &[u8]) -> Vec<u8> {
 /// Index into the write queues for a key: the Java client's selector by hash.
 #[must_use]
 pub fn queue_index(key: &str, queues: usize) -> usize {
-    let hash = key.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    let hash = java_hash(key);
     let Ok(count) = i32::try_from(queues) else { return 0 };
     if count == 0 {
         return 0;

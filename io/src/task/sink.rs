@@ -26,6 +26,7 @@ use super::{
 };
 use crate::consumer::offset::StartFrom;
 use crate::consumer::pull::{OutOfRange, Pulled};
+use crate::consumer::subscription::Subscription;
 use crate::consumer::{Consumer, ConsumerSettings, Taken};
 use crate::driver::Driver;
 use crate::local::first;
@@ -146,6 +147,7 @@ fn consumer_settings(spec: &TaskSpec) -> Result<ConsumerSettings> {
     Ok(ConsumerSettings {
         group: Rc::from(group),
         topics,
+        subscription: Subscription::parse(keys::SUBSCRIPTION_TAGS.text(config).unwrap_or_default()),
         start_from: start_from(config),
         out_of_range: out_of_range(config),
         buffered_bytes_max: size(&keys::UNCOMMITTED_BYTES, config),

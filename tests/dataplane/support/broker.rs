@@ -107,6 +107,12 @@ impl TestBroker {
 
     /// Sends one message.
     pub fn send(&self, topic: &str, queue: i64, body: &[u8]) {
+        self.send_tagged(topic, queue, "", body);
+    }
+
+    /// Sends one message with a tag, unless that is empty.
+    pub fn send_tagged(&self, topic: &str, queue: i64, tag: &str, body: &[u8]) {
+        let properties = if tag.is_empty() { String::new() } else { format!("TAGS\x01{tag}\x02") };
         let answer = self.call(
             Request::new(request::SEND_MESSAGE_V2)
                 .with("a", "test")
@@ -117,7 +123,7 @@ impl TestBroker {
                 .with("f", 0)
                 .with("g", 0)
                 .with("h", 0)
-                .with("i", "")
+                .with("i", &*properties)
                 .with_body(body.to_vec()),
         );
         assert_eq!(answer.header.code, response::SUCCESS, "{:?}", answer.header.remark);
