@@ -18,6 +18,7 @@ mod client_suite;
 mod file;
 mod group;
 mod helper;
+mod locks;
 mod messages;
 mod position;
 mod protocol;

@@ -14,6 +14,7 @@ mod errors;
 mod failures;
 mod flow;
 mod groups;
+mod locks;
 mod order;
 mod signed;
 mod spread;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::remoting::{Answer, call, number};
+use super::remoting::{Answer, call, call_with_body, number};
 use super::{repository, unique, wait_for};
 
 /// Lines of broker.conf that lift the caps of 32 messages and 256 KiB on one pull.
@@ -17,9 +17,14 @@ pub const RAISED_PULL_CAPS: &[&str] =
 /// How long the broker may take to do what an administrative request asks for.
 const ADMIN_DEADLINE: Duration = Duration::from_secs(30);
 
+/// The broker's name in its configuration.
+const BROKER_NAME: &str = "broker-a";
+
 const UPDATE_AND_CREATE_TOPIC: i32 = 17;
 const GET_MAX_OFFSET: i32 = 30;
 const QUERY_CONSUMER_OFFSET: i32 = 14;
+const LOCK_BATCH_MQ: i32 = 41;
+const UNLOCK_BATCH_MQ: i32 = 42;
 const GET_CONSUMER_LIST_BY_GROUP: i32 = 38;
 const GET_ROUTE_INFO: i32 = 105;
 
@@ -154,6 +159,34 @@ impl RealBroker {
         let mut ids: Vec<String> = ids.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         ids.sort();
         ids
+    }
+
+    /// Asks for a queue's lock as a member of the group; tells whether it is that member's now.
+    ///
+    /// # Panics
+    /// If the broker refuses the request.
+    pub fn lock(&self, group: &str, client: &str, topic: &str, queue: u32) -> bool {
+        let answer = self.about_lock(LOCK_BATCH_MQ, group, client, topic, queue);
+        let locked: Value = serde_json::from_slice(&answer.body).expect("an answer about locks");
+        locked["lockOKMQSet"].as_array().is_some_and(|locked| !locked.is_empty())
+    }
+
+    /// Gives a queue's lock up.
+    ///
+    /// # Panics
+    /// If the broker refuses the request.
+    pub fn unlock(&self, group: &str, client: &str, topic: &str, queue: u32) {
+        self.about_lock(UNLOCK_BATCH_MQ, group, client, topic, queue);
+    }
+
+    fn about_lock(&self, code: i32, group: &str, client: &str, topic: &str, queue: u32) -> Answer {
+        let body = json!({
+            "consumerGroup": group, "clientId": client, "onlyThisBroker": false,
+            "mqSet": [{"topic": topic, "brokerName": BROKER_NAME, "queueId": queue}]
+        });
+        let answer = call_with_body(&self.address, code, json!({}), body.to_string().as_bytes()).expect("an answer");
+        assert_eq!(answer.code, 0, "the broker refuses request {code}");
+        answer
     }
 
     /// A successful answer, or nothing.

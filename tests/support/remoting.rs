@@ -24,6 +24,11 @@ pub struct Answer {
 
 /// Sends one request with a JSON header and no body, and reads its answer.
 pub fn call(address: &str, code: i32, fields: Value) -> io::Result<Answer> {
+    call_with_body(address, code, fields, b"")
+}
+
+/// The same with a body.
+pub fn call_with_body(address: &str, code: i32, fields: Value, body: &[u8]) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
     let header = json!({
@@ -31,10 +36,11 @@ pub fn call(address: &str, code: i32, fields: Value) -> io::Result<Answer> {
         "serializeTypeCurrentRPC": "JSON"
     })
     .to_string();
-    let mut frame = Vec::with_capacity(header.len() + 8);
-    frame.extend_from_slice(&u32::try_from(header.len() + 4).unwrap().to_be_bytes());
+    let mut frame = Vec::with_capacity(header.len() + body.len() + 8);
+    frame.extend_from_slice(&u32::try_from(header.len() + body.len() + 4).unwrap().to_be_bytes());
     frame.extend_from_slice(&u32::try_from(header.len()).unwrap().to_be_bytes());
     frame.extend_from_slice(header.as_bytes());
+    frame.extend_from_slice(body);
     stream.write_all(&frame)?;
 
     let length = read_u32(&mut stream)? as usize;

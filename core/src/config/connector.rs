@@ -80,7 +80,8 @@ pub const ORDERING: ConfigKey = ConfigKey {
     kind: KeyKind::Boolean,
     default: Some("false"),
     unit: "",
-    doc: "Keep the order of records with one key: each queue belongs to one shard and has one request in flight.",
+    doc: "Keep the order of records with one key: each queue belongs to one shard and has one request in flight. A sink \
+          reads a queue only while it holds the broker's lock on it.",
 };
 /// `connect.topicname`.
 pub const TOPIC_NAME: ConfigKey = ConfigKey {

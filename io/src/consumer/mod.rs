@@ -2,6 +2,7 @@
 
 pub mod allocate;
 pub mod group;
+pub mod lock;
 pub mod offset;
 pub mod pull;
 pub mod subscription;
@@ -17,6 +18,7 @@ use rmqc_core::id::MessageQueue;
 use rmqc_core::position::RecordPartition;
 
 use self::group::{Assignment, GroupSettings, Membership};
+use self::lock::{Grant, Locks};
 use self::offset::StartFrom;
 use self::pull::{Budget, OutOfRange, Pulled, Puller, QueueBuffer};
 use self::subscription::Subscription;
@@ -41,6 +43,8 @@ pub struct ConsumerSettings {
     pub out_of_range: OutOfRange,
     /// Most bytes pulled and not yet put.
     pub buffered_bytes_max: usize,
+    /// Read a queue only while its lock is held.
+    pub ordered: bool,
 }
 
 /// One queue that this member reads.
@@ -55,6 +59,8 @@ pub struct OwnedQueue {
     /// lost what was committed.
     pub committed: Option<i64>,
     buffer: Rc<QueueBuffer>,
+    /// The grant of its lock under which it is read; none when locks are not asked for.
+    grant: Option<Grant>,
 }
 
 /// Longest wait for the farewell to the brokers.
@@ -66,6 +72,8 @@ pub struct Consumer<D> {
     settings: ConsumerSettings,
     assignment: Rc<Assignment>,
     assignment_seen: u64,
+    /// The locks of an ordered consumer that is a member.
+    locks: Option<Locks>,
     budget: Budget,
     arrived: Event,
     queues: Vec<OwnedQueue>,
@@ -94,6 +102,7 @@ impl<D: Driver> Consumer<D> {
             settings,
             assignment: Rc::default(),
             assignment_seen: 0,
+            locks: None,
             budget,
             arrived: Event::default(),
             queues: Vec::new(),
@@ -107,6 +116,10 @@ impl<D: Driver> Consumer<D> {
     pub fn join(&mut self) {
         if std::mem::replace(&mut self.member, true) {
             return;
+        }
+        if self.settings.ordered {
+            let (client, group) = (self.client.clone(), self.settings.group.clone());
+            self.locks = Some(Locks::keep(client, group, self.assignment.changed.clone()));
         }
         let settings = GroupSettings {
             group: self.settings.group.clone(),
@@ -128,7 +141,7 @@ impl<D: Driver> Consumer<D> {
         self.arrived.clone()
     }
 
-    /// Happens when the share of queues has changed.
+    /// Happens when the share of queues has changed, or a lock on one was gained or lost.
     #[must_use]
     pub fn assignment_changed(&self) -> Event {
         self.assignment.changed.clone()
@@ -137,6 +150,9 @@ impl<D: Driver> Consumer<D> {
     /// Marks the queues of brokers that came back as not committed; gives whether there are any.
     pub fn doubt_returned(&mut self) -> bool {
         let returned = std::mem::take(&mut *self.assignment.returned.borrow_mut());
+        if let Some(locks) = self.locks.as_ref().filter(|_| !returned.is_empty()) {
+            locks.renew();
+        }
         let mut doubted = false;
         for owned in self.queues.iter_mut().filter(|owned| returned.contains(&owned.target.address)) {
             owned.committed = None;
@@ -156,12 +172,13 @@ impl<D: Driver> Consumer<D> {
         self.assignment.changed.seen() != self.assignment_seen
     }
 
-    /// Indexes of owned queues that are no longer this member's.
+    /// Indexes of owned queues that are no longer this member's, or whose locks were lost.
     #[must_use]
     pub fn revoked(&self) -> Vec<usize> {
         let share = self.assignment.queues.borrow();
         let Some(share) = share.as_ref() else { return Vec::new() };
-        let lost = |(index, owned): (usize, &OwnedQueue)| (!reads(share, &owned.target.queue)).then_some(index);
+        let keeps = |owned: &OwnedQueue| reads(share, &owned.target.queue) && owned.is_held(self.locks.as_ref());
+        let lost = |(index, owned): (usize, &OwnedQueue)| (!keeps(owned)).then_some(index);
         self.queues.iter().enumerate().filter_map(lost).collect()
     }
 
@@ -172,29 +189,39 @@ impl<D: Driver> Consumer<D> {
     pub async fn rebalance(&mut self) -> Result<()> {
         let seen = self.assignment.changed.seen();
         let share = self.assignment.queues.borrow().clone().unwrap_or_default();
+        let locks = self.locks.as_ref();
         self.queues.retain(|owned| {
-            let keep = reads(&share, &owned.target.queue);
+            let keep = reads(&share, &owned.target.queue) && owned.is_held(locks);
             if !keep {
                 owned.buffer.close(&self.budget);
             }
             keep
         });
+        if let Some(locks) = locks {
+            // Only now: what was given up has been committed, and is read no more.
+            locks.want(share.clone());
+        }
         for target in share {
             if self.queues.iter().any(|owned| owned.target.queue == target.queue) {
                 continue;
             }
+            let grant = self.locks.as_ref().map(|locks| locks.grant(&target.queue));
+            if grant == Some(None) {
+                // Its turn comes with its lock.
+                continue;
+            }
             let (client, group) = (&self.client, &self.settings.group);
             let offset = offset::start_offset(client, group, &target, self.settings.start_from).await?;
-            self.start_queue(target, offset);
+            self.start_queue(target, offset, grant.flatten());
         }
         self.assignment_seen = seen;
         Ok(())
     }
 
-    fn start_queue(&mut self, target: QueueAddress, offset: i64) {
+    fn start_queue(&mut self, target: QueueAddress, offset: i64, grant: Option<Grant>) {
         let buffer = self.start_reader(&target, offset);
         let partition = queue_partition(&target);
-        self.queues.push(OwnedQueue { target, partition, done: offset, committed: Some(offset), buffer });
+        self.queues.push(OwnedQueue { target, partition, done: offset, committed: Some(offset), buffer, grant });
     }
 
     fn start_reader(&self, target: &QueueAddress, offset: i64) -> Rc<QueueBuffer> {
@@ -264,7 +291,9 @@ impl<D: Driver> Consumer<D> {
     pub fn take(&mut self, messages_max: usize) -> Result<Option<Taken>> {
         for step in 0..self.queues.len() {
             let index = self.turn.wrapping_add(step) % self.queues.len().max(1);
-            let Some(owned) = self.queues.get(index) else { continue };
+            let Some(owned) = self.queues.get(index).filter(|owned| owned.is_held(self.locks.as_ref())) else {
+                continue;
+            };
             if let Some(failure) = owned.buffer.failure.borrow_mut().take() {
                 return Err(failure);
             }
@@ -302,12 +331,15 @@ impl<D: Driver> Consumer<D> {
         self.budget.give_back(bytes);
     }
 
-    /// Commits how far every queue is done. Call only after the sink's flush returned.
+    /// Commits how far every queue is done. Call only after the sink's flush returned. A queue whose lock was lost is left
+    /// out: another member may have committed more.
     ///
     /// # Errors
     /// The first failure; what was committed by then stays so.
     pub async fn commit(&mut self) -> Result<()> {
-        let dirty = self.queues.iter().enumerate().filter(|(_, owned)| owned.committed != Some(owned.done));
+        let locks = self.locks.as_ref();
+        let is_dirty = |owned: &OwnedQueue| owned.committed != Some(owned.done) && owned.is_held(locks);
+        let dirty = self.queues.iter().enumerate().filter(|(_, owned)| is_dirty(owned));
         let commits = dirty.map(|(index, owned)| {
             let (client, group) = (&self.client, &self.settings.group);
             async move { (index, owned.done, offset::commit(client, group, &owned.target, owned.done).await) }
@@ -331,6 +363,10 @@ impl<D: Driver> Consumer<D> {
         for owned in self.queues.drain(..) {
             owned.buffer.close(&self.budget);
         }
+        // Before the others hear that there is a share to take over.
+        if let Some(locks) = self.locks.take() {
+            let _ = first(locks.give_up(), D::sleep(FAREWELL)).await;
+        }
         let seen = self.left.seen();
         self.assignment.closed.set(true);
         self.assignment.closing.notify();
@@ -348,6 +384,13 @@ impl<D> Drop for Consumer<D> {
         }
         self.assignment.closed.set(true);
         self.assignment.closing.notify();
+    }
+}
+
+impl OwnedQueue {
+    /// Whether it may be read on: its lock, if locks are asked for, has been held without a break.
+    fn is_held(&self, locks: Option<&Locks>) -> bool {
+        locks.is_none_or(|locks| locks.grant(&self.target.queue) == self.grant)
     }
 }
 

@@ -38,13 +38,15 @@ pub struct BrokerLimits {
     pub pull_messages_max: usize,
     /// Most bytes of one pull answer of several messages.
     pub pull_bytes_max: usize,
+    /// A queue's lock that is not renewed lasts so long, in ms.
+    pub lock_ms: u64,
 }
 
 impl Default for BrokerLimits {
     /// Larger pull answers than an Apache broker's default of 32 messages and 256 KiB, since a laptop's trial should
     /// not be slowed by round trips.
     fn default() -> Self {
-        Self { store: StoreLimits::default(), pull_messages_max: 1024, pull_bytes_max: 1024 * 1024 }
+        Self { store: StoreLimits::default(), pull_messages_max: 1024, pull_bytes_max: 1024 * 1024, lock_ms: 60_000 }
     }
 }
 

@@ -12,8 +12,6 @@ const OFFSETS_MAX: usize = 65_536;
 const NAME_BYTES_MAX: usize = 255;
 /// Most members of one group, and most topics that one member reads.
 const MEMBERS_MAX: usize = 4_096;
-/// A lock that is not renewed lasts so long.
-const LOCK_MS: u64 = 60_000;
 /// Most locks of one group.
 const LOCKS_MAX: usize = 65_536;
 
@@ -100,13 +98,12 @@ impl Group {
         true
     }
 
-    /// Locks a queue for a client, or renews its lock; false when another holds it.
-    pub fn lock(&mut self, queue: &QueueName, client: &str, now_ms: u64) -> bool {
+    /// Locks a queue for a client until then, or renews its lock; false when another holds it.
+    pub fn lock(&mut self, queue: &QueueName, client: &str, now_ms: u64, until_ms: u64) -> bool {
         if self.locks.len() >= LOCKS_MAX {
             self.locks.retain(|_, lock| lock.until_ms > now_ms);
         }
         let full = self.locks.len() >= LOCKS_MAX;
-        let until_ms = now_ms.saturating_add(LOCK_MS);
         match self.locks.get_mut(queue) {
             Some(lock) if lock.client != client && lock.until_ms > now_ms => false,
             Some(lock) => {

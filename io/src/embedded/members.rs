@@ -138,8 +138,9 @@ impl Broker {
             return Answer::refused(response::SYSTEM_ERROR, "the group's name can't be one, or there are too many");
         };
         let now_ms = caller.now.mono_ms;
+        let until_ms = now_ms.saturating_add(self.limits.lock_ms);
         let locked: Vec<&QueueName> =
-            queues.mq_set.iter().filter(|queue| group.lock(queue, &queues.client_id, now_ms)).collect();
+            queues.mq_set.iter().filter(|queue| group.lock(queue, &queues.client_id, now_ms, until_ms)).collect();
         Answer::with_body(json!({ "lockOKMQSet": locked }).to_string())
     }
 

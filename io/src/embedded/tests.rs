@@ -41,7 +41,7 @@ const ADDRESS: &str = "127.0.0.1:10911";
 
 fn small() -> BrokerLimits {
     let store = StoreLimits { segment_bytes_max: 3_000, cache_bytes_max: 1_500 };
-    BrokerLimits { store, pull_messages_max: 7, pull_bytes_max: 2_000 }
+    BrokerLimits { store, pull_messages_max: 7, pull_bytes_max: 2_000, ..BrokerLimits::default() }
 }
 
 impl Bench {

@@ -151,6 +151,7 @@ fn consumer_settings(spec: &TaskSpec) -> Result<ConsumerSettings> {
         start_from: start_from(config),
         out_of_range: out_of_range(config),
         buffered_bytes_max: size(&keys::UNCOMMITTED_BYTES, config),
+        ordered: keys::ORDERING.boolean(config),
     })
 }
 

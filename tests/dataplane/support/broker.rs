@@ -12,6 +12,7 @@ use rmqc_io::driver::Driver as _;
 use rmqc_io::driver::bell::Bell;
 use rmqc_io::driver::epoll::Epoll;
 use rmqc_io::driver::local::{ExecutorEnd, run_executor};
+use rmqc_io::embedded::broker::BrokerLimits;
 use rmqc_io::embedded::{EmbeddedBroker, EmbeddedSettings};
 use rmqc_io::local::Event;
 use rmqc_io::remoting::code::{request, response};
@@ -48,6 +49,7 @@ pub fn leading_number(value: &[u8]) -> u64 {
 pub struct TestBroker {
     dir: TempDir,
     driver: DriverWanted,
+    limits: BrokerLimits,
     pub address: SocketAddr,
     running: Option<EmbeddedBroker>,
 }
@@ -58,9 +60,20 @@ impl TestBroker {
     }
 
     pub fn start_at(driver: DriverWanted, address: SocketAddr) -> Self {
+        Self::start_within(driver, address, BrokerLimits::default())
+    }
+
+    /// With locks that last so long.
+    pub fn start_with_locks(driver: DriverWanted, lock: Duration) -> Self {
+        let lock_ms = u64::try_from(lock.as_millis()).unwrap();
+        let limits = BrokerLimits { lock_ms, ..BrokerLimits::default() };
+        Self::start_within(driver, "127.0.0.1:0".parse().unwrap(), limits)
+    }
+
+    fn start_within(driver: DriverWanted, address: SocketAddr, limits: BrokerLimits) -> Self {
         let dir = TempDir::new();
-        let running = launch(&dir, driver, address);
-        Self { address: running.address(), dir, driver, running: Some(running) }
+        let running = launch(&dir, driver, address, limits);
+        Self { address: running.address(), dir, driver, limits, running: Some(running) }
     }
 
     /// Stops; the directory stays.
@@ -74,7 +87,7 @@ impl TestBroker {
     }
 
     pub fn start_again_at(&mut self, address: SocketAddr) {
-        let broker = launch(&self.dir, self.driver, address);
+        let broker = launch(&self.dir, self.driver, address, self.limits);
         self.address = broker.address();
         self.running = Some(broker);
     }
@@ -189,8 +202,9 @@ impl TestBroker {
     }
 }
 
-fn launch(dir: &TempDir, driver: DriverWanted, address: SocketAddr) -> EmbeddedBroker {
-    EmbeddedBroker::start(EmbeddedSettings { dir: dir.path().join("broker"), address, driver }).unwrap()
+fn launch(dir: &TempDir, driver: DriverWanted, address: SocketAddr, limits: BrokerLimits) -> EmbeddedBroker {
+    let settings = EmbeddedSettings { dir: dir.path().join("broker"), address, driver };
+    EmbeddedBroker::start_with(settings, limits).unwrap()
 }
 
 async fn queue_content(connection: &Connection, topic: &str, queue: i64) -> Vec<Stored> {
