@@ -1,0 +1,147 @@
+//! Allocations of a record between the bytes of one side and those of the other: none, when it only passes through and
+//! when it is only looked at. A binary of its own, since the allocator that counts is the whole process's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "in a test a failure is a panic"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use rmqc_core::chain::Chain;
+use rmqc_core::config::Properties;
+use rmqc_core::position::{Position, RecordOffset, RecordPartition};
+use rmqc_core::record::{ConnectRecord, Extensions};
+use rmqc_core::registry::find_converter;
+use rmqc_core::transform::Outcome;
+
+thread_local! {
+    /// Allocations of this thread; the test runner's other threads are none of our business.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting.
+struct Counting;
+
+impl Counting {
+    fn count() {
+        // A thread that ends may allocate when its counter is already gone.
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+    }
+}
+
+// SAFETY: everything is handed on to the system's allocator unchanged, so its guarantees hold.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller's promises about the layout are those that are needed.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller's promises about the layout are those that are needed.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::count();
+        // SAFETY: what was allocated here came from the system's allocator, with this layout.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: what was allocated here came from the system's allocator, with this layout.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Records of one measurement.
+const RECORDS: usize = 10_000;
+/// Records before each measurement, so that everything which is made once has been made.
+const WARM_UP: usize = 100;
+
+/// Bodies as they come from a socket: slices of one read buffer.
+fn bodies(texts: &[&str]) -> Vec<Bytes> {
+    let mut block = BytesMut::new();
+    texts.iter().for_each(|text| block.extend_from_slice(text.as_bytes()));
+    let mut block = block.freeze();
+    texts.iter().map(|text| block.split_to(text.len())).collect()
+}
+
+/// Sends records through a converter and a chain, as a sink's task and then a source's would, and counts the
+/// allocations after the warm-up; also gives how many records were kept.
+fn run(converter: &str, chain: &[(&str, &str)], bodies: &[Bytes]) -> (u64, usize) {
+    let factory = find_converter(converter).expect("the converter");
+    let config = Properties::from([("schemas.enable".to_owned(), "false".to_owned())]);
+    let converter = (factory.build)(&config).expect("a right configuration");
+    let chain: Properties = chain.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+    let chain = Chain::from_config(&chain).expect("the chain");
+    let topic: Arc<str> = Arc::from("topic");
+    let partition = Arc::new(RecordPartition::single("topic", "topic"));
+    let properties = Bytes::from_static(b"UNIQ_KEY\x01abc\x02");
+    let pass = |body: &Bytes, number: usize| -> bool {
+        let decoded = converter.decode(&topic, Some(body.clone())).expect("a good record");
+        let offset = RecordOffset::Counter { field: "queueOffset", value: number as u64 };
+        let mut record = ConnectRecord {
+            topic: Some(topic.clone()),
+            key: Default::default(),
+            key_schema: None,
+            value: decoded.value,
+            schema: decoded.schema,
+            extensions: Extensions::Message(properties.clone()),
+            timestamp_ms: Some(0),
+            position: Some(Position { partition: partition.clone(), offset }),
+        };
+        if chain.apply(&mut record).expect("a record of the right form") == Outcome::Drop {
+            return false;
+        }
+        let encoded = converter.encode(&topic, record.schema.as_deref(), &record.value).expect("a value");
+        assert_eq!(encoded.as_ref(), Some(body), "a kept record passes through unchanged");
+        true
+    };
+    let pass_all =
+        |records: usize| (0..records).zip(bodies.iter().cycle()).filter(|(number, body)| pass(body, *number)).count();
+    pass_all(WARM_UP);
+    let before = ALLOCATIONS.get();
+    let kept = pass_all(RECORDS);
+    (ALLOCATIONS.get() - before, kept)
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(Box::new(7)));
+    assert_eq!(ALLOCATIONS.get() - before, 1);
+}
+
+#[test]
+fn what_passes_through_is_not_allocated() {
+    let bodies = bodies(&["a line", "another line, which is longer than one that would fit into a handle", ""]);
+    for converter in ["string", "bytes"] {
+        assert_eq!(run(converter, &[], &bodies), (0, RECORDS), "converter {converter}");
+    }
+}
+
+#[test]
+fn a_filter_that_looks_into_json_allocates_nothing() {
+    let bodies = bodies(&[
+        r#"{"id":1,"level":"INFO","user":{"id":42,"geo":{"city":"Lisbon"}},"body":"all is well","ok":true}"#,
+        r#"{"id":2,"level":"ERROR","user":{"id":43,"geo":{"city":"Porto"}},"body":"it is not","ok":false}"#,
+    ]);
+    let filter = [
+        ("transforms", "filter"),
+        ("transforms.filter.class", "org.apache.rocketmq.connect.transforms.PatternFilter$Value"),
+        ("transforms.filter.pattern", "ERROR|FATAL"),
+        ("transforms.filter.fields", "level"),
+    ];
+    assert_eq!(run("json", &filter, &bodies), (0, RECORDS / 2), "half of the records are dropped");
+}
