@@ -9,6 +9,7 @@
 )]
 
 mod bounds;
+mod captured;
 mod direct;
 mod errors;
 mod failures;
