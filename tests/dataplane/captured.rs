@@ -29,9 +29,18 @@ const CAPTURES: [Capture; 3] = [
     Capture {
         config: &[("value.converter", JSON)],
         messages: &[
-            ("RocketMQ", r#"{"schema":{"name":"FILE_line","optional":false,"type":"string","parameters":{}},"payload":"RocketMQ"}"#),
-            ("Hello", r#"{"schema":{"name":"FILE_line","optional":false,"type":"string","parameters":{}},"payload":"Hello"}"#),
-            ("Connect", r#"{"schema":{"name":"FILE_line","optional":false,"type":"string","parameters":{}},"payload":"Connect"}"#),
+            (
+                "RocketMQ",
+                r#"{"schema":{"name":"FILE_line","optional":false,"type":"string","parameters":{}},"payload":"RocketMQ"}"#,
+            ),
+            (
+                "Hello",
+                r#"{"schema":{"name":"FILE_line","optional":false,"type":"string","parameters":{}},"payload":"Hello"}"#,
+            ),
+            (
+                "Connect",
+                r#"{"schema":{"name":"FILE_line","optional":false,"type":"string","parameters":{}},"payload":"Connect"}"#,
+            ),
             ("", r#"{"schema":{"name":"FILE_line","optional":false,"type":"string","parameters":{}},"payload":""}"#),
         ],
     },

@@ -152,6 +152,23 @@ fn a_direct_connectors_secrets_are_those_of_both_tasks() {
 }
 
 #[test]
+fn a_wrong_converter_key_is_refused_at_creation() {
+    let world = World::start(Wishes::default());
+    let config = json!({"connector.class": "FileSource", "filename": "/data/in.txt", "connect.topicname": "t",
+        "key.converter.serializer.encoding": "UTF-88", "value.converter": "JsonConverter",
+        "value.converter.decimal.format": "HEX"});
+    let answer = world.ask("POST", "/connectors/c", Some(&config.to_string())).json();
+    let message = answer["message"].as_str().unwrap();
+    for part in [
+        "Config key.converter.serializer.encoding is \"UTF-88\"",
+        "Config value.converter.decimal.format is \"HEX\", expected one of BASE64, NUMERIC",
+    ] {
+        assert!(message.contains(part), "{part} is not in {message}");
+    }
+    assert_eq!(world.get("/connectors/list")["body"], json!({}), "nothing of it is kept");
+}
+
+#[test]
 fn secrets_are_masked_and_their_mask_keeps_them() {
     let world = World::start(Wishes::default());
     let config = json!({"connector.class": SOURCE, "filename": "f", "connect.topicname": "t", "pass": "hunter2"});

@@ -2,7 +2,7 @@
 //! outside.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
+use std::collections::hash_map::{Entry, RandomState};
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use super::Value;
@@ -34,19 +34,24 @@ fn compared(pairs: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
 fn hashed(pairs: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
     let state = RandomState::new();
     let mut kept: Vec<(Value, Value)> = Vec::with_capacity(pairs.len());
-    // Places in `kept`, by the hash of their key. Different keys of one hash are rare, but must not be taken for one.
-    let mut places: HashMap<u64, Vec<usize>> = HashMap::with_capacity(pairs.len());
+    // Places in `kept`, by the hash of their key. Different keys of one hash are so rare that looking at all is fine.
+    let mut places: HashMap<u64, usize> = HashMap::with_capacity(pairs.len());
     for (key, value) in pairs {
         let mut hasher = state.build_hasher();
         hash(&key, &mut hasher);
-        let alike = places.entry(hasher.finish()).or_default();
-        let place = alike.iter().copied().find(|place| kept.get(*place).is_some_and(|(known, _)| *known == key));
-        match place.and_then(|place| kept.get_mut(place)) {
-            Some((_, old)) => *old = value,
-            None => {
-                alike.push(kept.len());
-                kept.push((key, value));
+        let known = match places.entry(hasher.finish()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(kept.len());
+                None
             }
+            Entry::Occupied(occupied) => {
+                let same = kept.get(*occupied.get()).is_some_and(|(known, _)| *known == key);
+                if same { Some(*occupied.get()) } else { kept.iter().position(|(known, _)| *known == key) }
+            }
+        };
+        match known.and_then(|place| kept.get_mut(place)) {
+            Some((_, old)) => *old = value,
+            None => kept.push((key, value)),
         }
     }
     kept
