@@ -502,3 +502,26 @@ fn what_the_broker_refuses_stops_the_task_at_its_place() {
         plane.shut_down();
     });
 }
+
+#[test]
+fn a_router_sends_records_to_another_topic() {
+    on_each_driver(|driver| {
+        let broker = TestBroker::start(driver);
+        let plane = Options::new(driver, broker.address).start();
+        let name = format!("errors-{}", number());
+        probe(&name).allowed.store(100, Ordering::SeqCst);
+        let config = [
+            ("probe", &*name),
+            ("connect.topicname", "orders"),
+            ("transforms", "route"),
+            ("transforms.route.class", "org.apache.kafka.connect.transforms.RegexRouter"),
+            ("transforms.route.regex", "ord(.*)"),
+            ("transforms.route.replacement", "routed-$1"),
+        ];
+        let task = plane.run(&name, "test-source", &config);
+        wait_for("all committed", || (plane.counters(&task).records_committed == 100).then_some(()));
+        assert_eq!((broker.numbers("routed-ers").len(), broker.content("orders").len()), (100, 0));
+        plane.stop(&task);
+        plane.shut_down();
+    });
+}

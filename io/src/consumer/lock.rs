@@ -389,7 +389,7 @@ mod tests {
         // The queue's broker is elsewhere now: that one is asked too.
         let moved = QueueAddress { address: Rc::from("elsewhere:1"), ..target(0) };
         table.wanted = vec![moved.clone()];
-        assert_eq!(table.to_ask(false), [moved.clone()]);
+        assert_eq!(table.to_ask(false), std::slice::from_ref(&moved));
         assert!(!table.answered(moved.clone(), true, now, now) && table.is_complete());
         table.wanted = vec![target(1)];
         assert_eq!(table.take_unwanted(), [moved]);

@@ -375,6 +375,10 @@ impl<D: Driver> Flow<D> {
         if stages.chain.is_empty() {
             return Ok(Some(Ready { record, position, original: None }));
         }
+        // Transforms see the topic to which the record goes if they do not send it elsewhere.
+        if record.topic.is_none() && !stages.default_topic.is_empty() {
+            record.topic = Some(stages.default_topic.clone());
+        }
         let original = Box::new(record.clone());
         let (started, mut attempt) = (Instant::now(), 0u32);
         loop {
