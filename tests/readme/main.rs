@@ -13,4 +13,5 @@ mod support;
 
 mod conf;
 mod session;
+mod shaping;
 mod shell;

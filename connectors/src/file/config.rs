@@ -103,8 +103,17 @@ const NULL_VALUE: ConfigKey = ConfigKey {
           stop with an error.",
 };
 
+const VALUE_FORMAT: ConfigKey = ConfigKey {
+    name: "value.format",
+    aliases: &[],
+    kind: KeyKind::Choice(&["text", "json"]),
+    default: Some("text"),
+    unit: "",
+    doc: "How a value that is neither text nor bytes becomes a line: as the Java runtime's text (`{a=1}`), or as JSON.",
+};
+
 /// Keys of `file-sink`.
-pub(super) const SINK_KEYS: &[ConfigKey] = &[SINK_FILENAME, FSYNC, NULL_VALUE];
+pub(super) const SINK_KEYS: &[ConfigKey] = &[SINK_FILENAME, FSYNC, NULL_VALUE, VALUE_FORMAT];
 
 /// Where to start in a file without a committed position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,6 +204,8 @@ pub struct FileSinkConfig {
     pub fsync: Fsync,
     /// What becomes of records without a value.
     pub null_value: NullValue,
+    /// Whether values that are neither text nor bytes are written as JSON.
+    pub json: bool,
 }
 
 impl FileSinkConfig {
@@ -218,7 +229,8 @@ impl FileSinkConfig {
             () if is(&NULL_VALUE, properties, "fail") => NullValue::Fail,
             () => NullValue::Text,
         };
-        Ok(Self { filename: filename.to_owned(), fsync, null_value })
+        let json = is(&VALUE_FORMAT, properties, "json");
+        Ok(Self { filename: filename.to_owned(), fsync, null_value, json })
     }
 }
 
@@ -299,7 +311,12 @@ mod tests {
         let sink = FileSinkConfig::parse(&properties(&[("filename", "o, p")])).unwrap();
         assert_eq!(
             sink,
-            FileSinkConfig { filename: "o, p".to_owned(), fsync: Fsync::Commit, null_value: NullValue::Text }
+            FileSinkConfig {
+                filename: "o, p".to_owned(),
+                fsync: Fsync::Commit,
+                null_value: NullValue::Text,
+                json: false
+            }
         );
     }
 
@@ -332,7 +349,7 @@ mod tests {
             let errors = FileSourceConfig::parse(&config).unwrap_err();
             assert_eq!(errors.0.first().unwrap().key, key, "{value}");
         }
-        for (key, value) in [("filename", " "), ("fsync", "sometimes"), ("null.value", "x")] {
+        for (key, value) in [("filename", " "), ("fsync", "sometimes"), ("null.value", "x"), ("value.format", "xml")] {
             let mut config = properties(&[("filename", "f")]);
             config.insert(key.to_owned(), value.to_owned());
             assert_eq!(FileSinkConfig::parse(&config).unwrap_err().0.first().unwrap().key, key);

@@ -78,12 +78,16 @@ impl FileSink {
     /// A task that has opened nothing yet.
     ///
     /// # Errors
-    /// When the binary lacks the string converter, which gives numbers their text.
+    /// When the binary lacks the converter that gives structured values their text.
     pub fn new(config: FileSinkConfig, context: &TaskContext) -> Result<Self> {
-        let Some(converter) = find_converter("string") else {
-            return Err(ConnectError::fatal(Stage::Lifecycle, "the converter `string` is not part of this binary"));
+        let (name, keys): (_, &[(&str, &str)]) =
+            if config.json { ("json", &[("schemas.enable", "false")]) } else { ("string", &[]) };
+        let Some(converter) = find_converter(name) else {
+            let what = format!("the converter `{name}` is not part of this binary");
+            return Err(ConnectError::fatal(Stage::Lifecycle, what));
         };
-        let text = (converter.build)(&Properties::new()).map_err(super::bad_config)?;
+        let keys: Properties = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let text = (converter.build)(&keys).map_err(super::bad_config)?;
         let path = PathBuf::from(&config.filename);
         Ok(Self { host: context.host.clone(), config, path, errant: context.errant.clone(), text, open: None })
     }

@@ -75,6 +75,17 @@ fn a_missing_value_is_skipped_or_refused_as_configured() {
 }
 
 #[test]
+fn structured_values_become_java_text_or_json() {
+    let json = rmqc_core::json::decode(&Bytes::from_static(br#"{"a":1, "b":["x",null]}"#)).unwrap();
+    for (format, line) in [("text", "{a=1, b=[x, null]}\n"), ("json", "{\"a\":1, \"b\":[\"x\",null]}\n")] {
+        let (dir, host) = (TempDir::new(), TestHost::new());
+        let path = dir.path("out");
+        run(sink(&host, &path, &[("value.format", format)]).put(&[record(json.clone())])).unwrap();
+        assert_eq!(content(&path), line);
+    }
+}
+
+#[test]
 fn bad_records_are_reported_one_by_one() {
     let (dir, host) = (TempDir::new(), TestHost::new());
     let path = dir.path("out");
