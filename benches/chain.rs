@@ -182,7 +182,7 @@ fn passes(work: &mut Work<'_>, bodies: &[Bytes]) -> usize {
 
 /// The floors of a size, each by its step; none is the check of the text, which every case needs.
 fn floor_works() -> Vec<(Option<Step>, Work<'static>)> {
-    let work = |floor: fn(&mut Floors, &Bytes)| -> Work<'static> {
+    let work = |floor: fn(&mut Floors, &[u8])| -> Work<'static> {
         let mut floors = Floors::new();
         Box::new(move |body| floor(&mut floors, body))
     };
