@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memmem};
 
-use super::{members_of, raw_member};
+use super::{members_of, position_in, raw_member};
 
 /// A member's name, prepared to be looked for in many objects.
 pub struct MemberName {
@@ -46,5 +46,23 @@ impl MemberName {
             }
         }
         last
+    }
+
+    /// Whether the object has such a member outside of one of its values, `value`. The members are only gone through where
+    /// the name in quotes stands outside of it.
+    #[must_use]
+    pub fn is_beside(&self, object: &[u8], value: &[u8]) -> bool {
+        let escaped = memchr(b'\\', object).is_some();
+        let outside = position_in(object, value).and_then(|start| {
+            let (before, rest) = object.split_at_checked(start)?;
+            Some((before, rest.get(value.len()..)?))
+        });
+        match outside {
+            Some((before, after)) if !escaped => {
+                let stands_in = |part: &[u8]| self.quoted.find(part).is_some();
+                (stands_in(before) || stands_in(after)) && self.find_in(object).is_some()
+            }
+            _ => self.find_in(object).is_some(),
+        }
     }
 }

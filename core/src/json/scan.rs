@@ -2,6 +2,8 @@
 //!
 //! Strings are looked at eight bytes at a time. Nothing is copied or allocated; nesting is kept in two words.
 
+use memchr::memchr2;
+
 use crate::limits::JSON_DEPTH_MAX;
 
 /// Digits and signs of the longest number that is taken.
@@ -127,9 +129,7 @@ pub fn skip_value(text: &[u8], at: usize) -> usize {
                 at = at.saturating_add(1);
             }
             Some(_) if depth > 0 => {
-                let rest = text.get(at..).unwrap_or_default();
-                let special = |byte: &u8| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']');
-                at = at.saturating_add(rest.iter().position(special).unwrap_or(rest.len()));
+                at = at.saturating_add(1);
                 continue;
             }
             Some(_) => {
@@ -195,19 +195,36 @@ pub(super) const fn holds(word: u64, byte: u64) -> bool {
     below(word ^ ONES.wrapping_mul(byte), 1) != 0
 }
 
+/// The first byte from `at` on that is a quote, a backslash or (with `CHECKED`) a control character; less far only near the
+/// text's end.
+fn skip_plain<const CHECKED: bool>(text: &[u8], at: usize) -> usize {
+    let mut at = at;
+    // Most strings are short, and end within these.
+    for _ in 0..2 {
+        let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) else { return at };
+        let found = special(u64::from_le_bytes(*eight));
+        if found != 0 {
+            return at.saturating_add(usize::try_from(found.trailing_zeros() / 8).unwrap_or(0));
+        }
+        at = at.saturating_add(8);
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    let plain = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    let looked_at = rest.get(..plain).unwrap_or_default();
+    // The least byte of all is found by vector code, where a search for one below a bound would not be.
+    if CHECKED && looked_at.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < 0x20 {
+        let control = looked_at.iter().position(|byte| *byte < 0x20);
+        return at.saturating_add(control.unwrap_or(plain));
+    }
+    at.saturating_add(plain)
+}
+
 /// The place behind a string's closing quote; `at` is behind its opening one. With `CHECKED` the text may be anything;
 /// without, it must have been checked before, and escapes are not looked at.
 pub fn string_end<const CHECKED: bool>(text: &[u8], at: usize) -> Result<usize, Malformed> {
     let mut at = at;
     loop {
-        while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-            let found = special(u64::from_le_bytes(*eight));
-            if found != 0 {
-                at = at.saturating_add(usize::try_from(found.trailing_zeros() / 8).unwrap_or(0));
-                break;
-            }
-            at = at.saturating_add(8);
-        }
+        at = skip_plain::<CHECKED>(text, at);
         match text.get(at) {
             Some(b'"') => return Ok(at.saturating_add(1)),
             Some(b'\\') if CHECKED => at = escape_end(text, at)?,

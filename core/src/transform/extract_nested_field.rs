@@ -130,7 +130,7 @@ impl ExtractNestedField {
             Some(other) => return Err(self.not_nested(&json.value_of(other))),
         };
         let Some(value) = self.inner.find_in(nested) else { return Ok(None) };
-        if self.output.find_in(json.text()).is_some() {
+        if self.output.is_beside(json.text(), nested) {
             return Err(self.clash());
         }
         let more = value.len().saturating_add(self.output.name().len()).saturating_add(8);
