@@ -108,7 +108,7 @@ pub(super) fn letter<'w>(
 
 /// The topic of a record: its extension `topic`, else its own, else the connector's.
 pub(super) fn topic_name<'r>(record: &'r ConnectRecord, default: &'r Arc<str>) -> Cow<'r, str> {
-    let filled = |name: &str| !name.trim().is_empty();
+    let filled = |name: &str| name.bytes().any(|byte| byte > b' ');
     if !record.extensions.is_empty()
         && let Some(text) = record.extensions.get("topic")
         && filled(&text.to_str())

@@ -83,10 +83,9 @@ enum Held {
     Ready(Ready),
 }
 
-/// A record through the chain.
+/// A record through the chain, with its position.
 struct Ready {
     record: ConnectRecord,
-    position: Position,
     /// As it was before the chain changed it.
     original: Option<Box<ConnectRecord>>,
 }
@@ -207,6 +206,10 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
             hold(&flow.shard, &flow.control, cause).await;
         }
     }
+}
+
+fn without_position() -> ConnectError {
+    ConnectError::fatal(Stage::Poll, "the source gave a record without a position")
 }
 
 impl<D: Driver> Flow<D> {
@@ -332,9 +335,10 @@ impl<D: Driver> Flow<D> {
             }
             let ready = match held {
                 Held::Ready(ready) => Some(ready),
+                Held::Polled(record) if stages.chain.is_empty() => Some(Ready { record, original: None }),
                 Held::Polled(record) => self.transform(stages, record, now_ms).await?,
             };
-            let Some(ready) = ready else {
+            let Some(mut ready) = ready else {
                 if self.stop.is_some() {
                     break;
                 }
@@ -355,7 +359,7 @@ impl<D: Driver> Flow<D> {
                     index
                 }
             };
-            if let Err((ready, error)) = self.send_record(stages, ready, index, now_ms)? {
+            if let Err(error) = self.send_record(stages, &mut ready.record, index, now_ms)? {
                 self.send_failed(stages, ready, error, index, now_ms).await?;
             }
             if self.stop.is_some() {
@@ -370,11 +374,8 @@ impl<D: Driver> Flow<D> {
     async fn transform(&mut self, stages: &mut Stages, record: ConnectRecord, now_ms: i64) -> Result<Option<Ready>> {
         let mut record = record;
         let Some(position) = record.position.take() else {
-            return Err(ConnectError::fatal(Stage::Poll, "the source gave a record without a position"));
+            return Err(without_position());
         };
-        if stages.chain.is_empty() {
-            return Ok(Some(Ready { record, position, original: None }));
-        }
         // Transforms see the topic to which the record goes if they do not send it elsewhere.
         if record.topic.is_none() && !stages.default_topic.is_empty() {
             record.topic = Some(stages.default_topic.clone());
@@ -383,7 +384,10 @@ impl<D: Driver> Flow<D> {
         let (started, mut attempt) = (Instant::now(), 0u32);
         loop {
             match stages.chain.apply(&mut record) {
-                Ok(Outcome::Keep) => return Ok(Some(Ready { record, position, original: Some(original) })),
+                Ok(Outcome::Keep) => {
+                    record.position = Some(position);
+                    return Ok(Some(Ready { record, original: Some(original) }));
+                }
                 Ok(Outcome::Drop) => {
                     let sequence = self.commits.inflight.push(position);
                     self.commits.inflight.confirm(sequence..sequence.saturating_add(1));
@@ -428,22 +432,24 @@ impl<D: Driver> Flow<D> {
         }
     }
 
-    /// Converts a record and hands it to the producer. A record that can't be converted comes back with the reason.
+    /// Converts a record and hands it to the producer; its position is taken then. Gives the reason of one that can't be
+    /// converted.
     fn send_record(
         &mut self,
         stages: &mut Stages,
-        ready: Ready,
+        record: &mut ConnectRecord,
         topic: TopicIndex,
         now_ms: i64,
-    ) -> Result<std::result::Result<(), (Ready, ConnectError)>> {
-        match stages.encode(&ready.record, now_ms) {
+    ) -> Result<std::result::Result<(), ConnectError>> {
+        match stages.encode(record, now_ms) {
             Ok(Encoded { key, body, properties }) => {
-                let sequence = self.commits.inflight.push(ready.position);
+                let position = record.position.take().ok_or_else(without_position)?;
+                let sequence = self.commits.inflight.push(position);
                 let key = key.as_deref().map(String::from_utf8_lossy);
                 self.producer.append(topic, key.as_deref(), &body, properties, sequence)?;
                 Ok(Ok(()))
             }
-            Err(error) => Ok(Err((ready, error))),
+            Err(error) => Ok(Err(error)),
         }
     }
 
@@ -459,14 +465,15 @@ impl<D: Driver> Flow<D> {
         let (mut ready, mut error) = (ready, error);
         let (started, mut attempt) = (Instant::now(), 1u32);
         while self.try_again(&error, attempt, started).await {
-            match self.send_record(stages, ready, topic, now_ms)? {
+            match self.send_record(stages, &mut ready.record, topic, now_ms)? {
                 Ok(()) => return Ok(()),
-                Err(failed) => (ready, error) = failed,
+                Err(failed) => error = failed,
             }
             attempt = attempt.saturating_add(1);
         }
-        let original = ready.original.as_deref().unwrap_or(&ready.record).clone();
-        self.give_up(stages, &original, ready.position, error, now_ms)
+        let position = ready.record.position.take().ok_or_else(without_position)?;
+        let original = ready.original.as_deref().unwrap_or(&ready.record);
+        self.give_up(stages, original, position, error, now_ms)
     }
 
     /// Gives a record up if that is allowed: its letter goes out in its place in the window. Else the task is to stop.
