@@ -41,7 +41,7 @@ fn allocations(keys: &[(&str, &str)]) -> usize {
     let own = keys.iter().map(|(key, value)| (format!("transforms.t.{key}"), (*value).to_owned()));
     let config: Properties = own.chain([("transforms".to_owned(), "t".to_owned())]).collect();
     let chain = Chain::from_config(&config).unwrap();
-    let value = decode(&Bytes::from_static(BODY.as_bytes())).unwrap();
+    let value = decode(Bytes::from_static(BODY.as_bytes())).unwrap();
     let mut last = 0;
     for _ in 0..3 {
         let mut record = ConnectRecord { value: value.clone(), ..ConnectRecord::default() };

@@ -101,7 +101,7 @@ pub fn read_batch_items(input: &[u8]) {
 
 /// JSON in place: what is found in it is what taking it apart gives, and what is written of that reads the same.
 pub fn json_decode(input: &[u8]) {
-    let Ok(value) = json::decode(&Bytes::copy_from_slice(input)) else { return };
+    let Ok(value) = json::decode(Bytes::copy_from_slice(input)) else { return };
     let parsed = value.clone().into_parsed();
     if let (Value::Json(json), Value::Map(map)) = (&value, &parsed) {
         for (key, member) in map.iter() {
@@ -113,7 +113,7 @@ pub fn json_decode(input: &[u8]) {
     }
     let mut written = Vec::new();
     json::write_value(&mut written, &parsed).expect("what was read can be written");
-    let again = json::decode(&Bytes::from(written)).expect("what was written can be read");
+    let again = json::decode(Bytes::from(written)).expect("what was written can be read");
     assert_eq!(again.into_parsed(), parsed);
 }
 

@@ -76,7 +76,7 @@ fn a_missing_value_is_skipped_or_refused_as_configured() {
 
 #[test]
 fn structured_values_become_java_text_or_json() {
-    let json = rmqc_core::json::decode(&Bytes::from_static(br#"{"a":1, "b":["x",null]}"#)).unwrap();
+    let json = rmqc_core::json::decode(Bytes::from_static(br#"{"a":1, "b":["x",null]}"#)).unwrap();
     for (format, line) in [("text", "{a=1, b=[x, null]}\n"), ("json", "{\"a\":1, \"b\":[\"x\",null]}\n")] {
         let (dir, host) = (TempDir::new(), TestHost::new());
         let path = dir.path("out");

@@ -15,7 +15,7 @@ use std::fmt;
 use bytes::Bytes;
 
 pub use edit::{Editor, MemberChange, Renamed};
-pub use find::MemberName;
+pub use find::{MemberName, Spelling};
 pub(crate) use name_hash::NameHasher;
 pub use parse::{number, unescape};
 pub use scan::Malformed;
@@ -57,24 +57,27 @@ impl<'a> Member<'a> {
 /// # Errors
 /// Where and why the text is not JSON, or not such JSON as is taken: nested deeper than
 /// [`crate::limits::JSON_DEPTH_MAX`], a number beyond a double's range, half a surrogate pair.
-pub fn decode(text: &Bytes) -> Result<Value, Malformed> {
-    if let Err(error) = std::str::from_utf8(text) {
+pub fn decode(text: Bytes) -> Result<Value, Malformed> {
+    if let Err(error) = std::str::from_utf8(&text) {
         return Err(Malformed { position: error.valid_up_to(), reason: "not UTF-8" });
     }
-    let start = scan::skip_blanks(text, 0);
-    let end = scan::value_end(text, start)?;
-    let rest = scan::skip_blanks(text, end);
+    let start = scan::skip_blanks(&text, 0);
+    let end = scan::value_end(&text, start)?;
+    let rest = scan::skip_blanks(&text, end);
     if rest < text.len() {
         return Err(Malformed { position: rest, reason: "something stands behind the value" });
     }
-    Ok(value_in_place(&text.slice(start..end)))
+    let mut text = text;
+    text.truncate(end);
+    bytes::Buf::advance(&mut text, start);
+    Ok(value_in_place(text))
 }
 
 /// The value of a text that was checked: an object or array stays text.
-fn value_in_place(text: &Bytes) -> Value {
+fn value_in_place(text: Bytes) -> Value {
     match text.first() {
-        Some(b'{' | b'[') => Value::Json(Json(text.clone())),
-        _ => parse::parse(text),
+        Some(b'{' | b'[') => Value::Json(Json(text)),
+        _ => parse::parse(&text),
     }
 }
 
@@ -112,7 +115,7 @@ impl Json {
     /// The value of a part of this text, without a copy: the whole text of a member's value, for example.
     #[must_use]
     pub fn value_of(&self, raw: &[u8]) -> Value {
-        value_in_place(&slice_of(&self.0, raw))
+        value_in_place(slice_of(&self.0, raw))
     }
 
     /// All of it taken apart, in maps, lists and values.

@@ -6,7 +6,7 @@ use crate::testing::json::{json_text, mutation, plain_value};
 use crate::value::Map;
 
 fn check(text: &str) -> Result<Value, Malformed> {
-    decode(&Bytes::copy_from_slice(text.as_bytes()))
+    decode(Bytes::copy_from_slice(text.as_bytes()))
 }
 
 fn object(text: &str) -> Json {
@@ -50,7 +50,7 @@ fn near(ours: f64, theirs: Option<f64>) -> bool {
 
 /// Both take a text, and find the same in it, or both refuse it.
 fn agree(text: &[u8]) {
-    let ours = decode(&Bytes::copy_from_slice(text));
+    let ours = decode(Bytes::copy_from_slice(text));
     match (ours, serde_json::from_slice::<Oracle>(text)) {
         (Ok(ours), Ok(theirs)) => {
             let parsed = ours.into_parsed();
@@ -85,7 +85,7 @@ proptest! {
         let mut text = Vec::new();
         write_value(&mut text, &value).unwrap();
         prop_assert!(serde_json::from_slice::<Oracle>(&text).is_ok_and(|theirs| same(&value, &theirs)));
-        prop_assert_eq!(decode(&Bytes::from(text)).unwrap().into_parsed(), value);
+        prop_assert_eq!(decode(Bytes::from(text)).unwrap().into_parsed(), value);
     }
 
     #[test]
@@ -123,10 +123,10 @@ proptest! {
         let edited = editor.finish();
         let Value::Map(mut expected) = json.parse() else { panic!("an object") };
         std::sync::Arc::make_mut(&mut expected).insert(Value::text(name.as_str()), value);
-        prop_assert_eq!(decode(edited.text()).unwrap().into_parsed(), Value::Map(expected.clone()));
+        prop_assert_eq!(decode(edited.text().clone()).unwrap().into_parsed(), Value::Map(expected.clone()));
         let dropped = edited.edited(|member| if member.is_named(&name) { MemberChange::Drop } else { MemberChange::Keep });
         std::sync::Arc::make_mut(&mut expected).remove(&name);
-        prop_assert_eq!(decode(dropped.text()).unwrap().into_parsed(), Value::Map(expected));
+        prop_assert_eq!(decode(dropped.text().clone()).unwrap().into_parsed(), Value::Map(expected));
     }
 
     #[test]
@@ -179,7 +179,7 @@ fn errors_say_where() {
     ] {
         assert_eq!(check(text), Err(Malformed { position, reason }), "{text:?}");
     }
-    let error = decode(&Bytes::from_static(b"\"a\xffb\"")).unwrap_err();
+    let error = decode(Bytes::from_static(b"\"a\xffb\"")).unwrap_err();
     assert_eq!(error.to_string(), "malformed JSON at byte 2: not UTF-8");
 }
 

@@ -12,7 +12,7 @@ use super::common::{bad_record, with_fields, wrong_kind};
 use super::{Outcome, Target, Transform, TransformConfig};
 use crate::config::key::{ConfigErrors, ConfigKey, KeyKind};
 use crate::error::{ConnectError, Result};
-use crate::json::{Editor, Json, MemberName};
+use crate::json::{Editor, Json, MemberName, Spelling};
 use crate::record::ConnectRecord;
 use crate::registry::TransformFactory;
 use crate::schema::{Field, Schema};
@@ -124,16 +124,18 @@ impl ExtractNestedField {
     }
 
     fn extended_json(&self, json: &Json) -> Result<Option<Json>> {
-        let nested = match self.outer.find_in(json.text()) {
+        let spelling = Spelling::of(json.text());
+        let nested = match self.outer.find_spelt(json.text(), spelling) {
             None | Some(b"null") => return Ok(None),
             Some(nested @ [b'{', ..]) => nested,
             Some(other) => return Err(self.not_nested(&json.value_of(other))),
         };
-        let Some(value) = self.inner.find_in(nested) else { return Ok(None) };
-        if self.output.is_beside(json.text(), nested) {
+        let Some(value) = self.inner.find_spelt(nested, spelling) else { return Ok(None) };
+        if self.output.is_beside(json.text(), nested, spelling) {
             return Err(self.clash());
         }
-        let more = value.len().saturating_add(self.output.name().len()).saturating_add(8);
+        // The comma, two quotes and the colon; the brace at the end is in the old text.
+        let more = value.len().saturating_add(self.output.name().len()).saturating_add(4);
         let mut editor = Editor::of(json, more);
         editor.put(self.output.name(), value);
         Ok(Some(editor.finish()))

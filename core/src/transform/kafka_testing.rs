@@ -29,7 +29,7 @@ impl Form {
 
     /// The value of a JSON text in this form, and its schema.
     pub fn of(self, text: &str) -> (Value, Option<Arc<Schema>>) {
-        let json = decode(&Bytes::copy_from_slice(text.as_bytes())).unwrap();
+        let json = decode(Bytes::copy_from_slice(text.as_bytes())).unwrap();
         let map = json.clone().into_parsed();
         match self {
             Self::Json => (json, None),

@@ -318,7 +318,7 @@ mod tests {
             (r#"{"b":"\n"}"#, false),
             ("{}", false),
         ] {
-            let Value::Json(json) = crate::json::decode(&bytes::Bytes::from(text)).unwrap() else { panic!() };
+            let Value::Json(json) = crate::json::decode(bytes::Bytes::from(text)).unwrap() else { panic!() };
             assert_eq!(Needle::new("a").is_in(&json), found, "{text}");
         }
     }

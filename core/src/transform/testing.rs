@@ -108,7 +108,7 @@ pub(crate) fn plain(value: &Value) -> Value {
 
 /// A value of JSON text in a shape, with its schema. What is no object is the same in all shapes.
 pub(crate) fn shaped(shape: Shape, text: &str) -> (Value, Option<Arc<Schema>>) {
-    let value = decode(&Bytes::copy_from_slice(text.as_bytes())).unwrap();
+    let value = decode(Bytes::copy_from_slice(text.as_bytes())).unwrap();
     let Value::Json(json) = &value else { return (value, None) };
     match shape {
         Shape::Struct if json.is_object() => {

@@ -184,7 +184,7 @@ impl Writer<'_> {
     /// A Decimal as a number, if whoever reads it takes such a number.
     fn number(&mut self, text: String) -> Result<(), Fault> {
         let text = Bytes::from(text);
-        if json::decode(&text).is_err() {
+        if json::decode(text.clone()).is_err() {
             return Err(Fault::new("a Decimal beyond the numbers of JSON, for which decimal.format BASE64 has a form"));
         }
         self.out.extend_from_slice(&text);

@@ -23,7 +23,7 @@ use super::{Converter, SchemaAndValue};
 use crate::config::Properties;
 use crate::config::key::{ConfigErrors, ConfigKey, KeyKind};
 use crate::error::{ConnectError, Result, Stage};
-use crate::json::{Json, decode as decode_json, position_in, write_value};
+use crate::json::{Json, Malformed, decode as decode_json, position_in, write_value};
 use crate::limits::JSON_DEPTH_MAX;
 use crate::registry::ConverterFactory;
 use crate::schema::Schema;
@@ -165,11 +165,11 @@ impl Converter for JsonConverter {
         if body.is_empty() {
             return Err(bad_body(topic, "the body is empty, expected JSON"));
         }
-        let value = decode_json(&body).map_err(|malformed| bad_body(topic, &malformed.to_string()))?;
+        let malformed = |malformed: Malformed| bad_body(topic, &malformed.to_string());
         if !self.envelope {
-            return Ok(SchemaAndValue { schema: None, value });
+            return Ok(SchemaAndValue { schema: None, value: decode_json(body).map_err(malformed)? });
         }
-        match &value {
+        match &decode_json(body.clone()).map_err(malformed)? {
             Value::Json(json) if json.is_object() => self.read_envelope(topic, &body, json),
             other => {
                 let what = format!(

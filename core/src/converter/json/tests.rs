@@ -403,7 +403,7 @@ fn values_that_do_not_fit_their_schema_are_refused() {
         refused_value(&schema, &value);
     }
     // Text that nobody has taken apart is taken apart by the schema.
-    let json = crate::json::decode(&Bytes::from_static(b"{\"zid\":5}")).unwrap();
+    let json = crate::json::decode(Bytes::from_static(b"{\"zid\":5}")).unwrap();
     let body = encoded(&*with(&[]), Some(&captured_struct()), &json);
     assert!(body.ends_with(r#""payload":{"zid":5,"aname":"dflt","n":null}}"#), "{body}");
     refused_value(&Schema::array(text), &json);

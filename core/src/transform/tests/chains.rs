@@ -27,7 +27,7 @@ fn keys_of_a_longer_name_never_reach_the_shorter() {
         ("transforms.Replace02.field.replacement", "c"),
     ];
     let chain = build(&pairs).unwrap();
-    let value = crate::json::decode(&bytes::Bytes::from_static(br#"{"a":1,"A":2,"B":3}"#)).unwrap();
+    let value = crate::json::decode(bytes::Bytes::from_static(br#"{"a":1,"A":2,"B":3}"#)).unwrap();
     let mut record = record_of(Target::Value, value, None);
     // With the second one's flag the first would turn A into b too.
     assert_eq!(outcome(&chain, &mut record, Target::Value), r#"{"c":3,"A":2}"#);

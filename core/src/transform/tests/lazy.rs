@@ -133,7 +133,7 @@ proptest! {
         // One chain for several records, so that what it remembers is met again.
         let (lazy, eager) = (chain(&steps), chain(&steps));
         for text in texts {
-            let value = decode(&Bytes::from(text)).unwrap();
+            let value = decode(Bytes::from(text)).unwrap();
             let parsed = value.clone().into_parsed();
             let mut in_place = record_of(Target::Value, value, None);
             let mut taken_apart = record_of(Target::Value, parsed, None);
@@ -141,7 +141,7 @@ proptest! {
             prop_assert_eq!(&came, &outcome(&eager, &mut taken_apart, Target::Value));
             if let Value::Json(json) = &in_place.value {
                 // What was edited is still what it claims to be.
-                prop_assert_eq!(decode(json.text()).unwrap(), in_place.value.clone());
+                prop_assert_eq!(decode(json.text().clone()).unwrap(), in_place.value.clone());
             }
             if !came.starts_with("error") && came != "drop" {
                 prop_assert_eq!(in_place.value.into_parsed(), taken_apart.value);
