@@ -26,7 +26,16 @@ const RECORDS_PER_SECOND: ConfigKey = ConfigKey {
     kind: KeyKind::Integer { min: 0, max: 1_000_000_000 },
     default: Some("0"),
     unit: "records per second",
-    doc: "How fast each task makes records; 0: as fast as they are taken. A task that was held up catches up.",
+    doc: "How fast each task makes records; 0: as fast as they are taken.",
+};
+const CATCH_UP: ConfigKey = ConfigKey {
+    name: "catch.up",
+    aliases: &[],
+    kind: KeyKind::Boolean,
+    default: Some("true"),
+    unit: "",
+    doc: "Whether a task that was held up makes what is overdue at once, as the outside world would. `false`: it goes on \
+          at its rate, after at most a tenth of a second's records.",
 };
 const KEY_COUNT: ConfigKey = ConfigKey {
     name: "key.count",
@@ -62,7 +71,8 @@ const STRIPE: ConfigKey = ConfigKey {
 };
 
 /// Keys of `generator-source`.
-pub(super) const KEYS: &[ConfigKey] = &[RECORDS, RECORD_BYTES, RECORDS_PER_SECOND, KEY_COUNT, SEED, BATCH_SIZE, STRIPE];
+pub(super) const KEYS: &[ConfigKey] =
+    &[RECORDS, RECORD_BYTES, RECORDS_PER_SECOND, CATCH_UP, KEY_COUNT, SEED, BATCH_SIZE, STRIPE];
 
 /// Configuration of `generator-source`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +83,8 @@ pub struct GeneratorConfig {
     pub record_bytes: usize,
     /// Records a second, if limited.
     pub records_per_second: Option<u64>,
+    /// Whether what is overdue is made at once.
+    pub catch_up: bool,
     /// Number of different keys; 0 for none.
     pub key_count: usize,
     /// Chooses the letters.
@@ -99,6 +111,7 @@ impl GeneratorConfig {
             records_end: Some(number(&RECORDS)).filter(|records| *records > 0).unwrap_or(u64::MAX),
             record_bytes: size(&RECORD_BYTES),
             records_per_second: Some(number(&RECORDS_PER_SECOND)).filter(|rate| *rate > 0),
+            catch_up: CATCH_UP.boolean(properties),
             key_count: size(&KEY_COUNT),
             seed: number(&SEED),
             batch_records_max: size(&BATCH_SIZE),

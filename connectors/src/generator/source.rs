@@ -26,6 +26,9 @@ const OFFSET_FIELD: &str = "next";
 /// Letters that values are cut from.
 const POOL_BYTES: usize = 64 * 1024;
 
+/// Without catching up, what is overdue is made at once only up to this part of a second's records.
+const BURSTS_PER_SECOND: u64 = 10;
+
 /// A task of `generator-source`.
 pub struct GeneratorSource {
     host: Rc<dyn Host>,
@@ -36,7 +39,7 @@ pub struct GeneratorSource {
     keys: Vec<Text>,
     /// Number of the next record.
     next: u64,
-    /// Records made since `started`.
+    /// Records made since `started`, and those that were let go by.
     made: u64,
     started: Option<MonotonicTime>,
 }
@@ -76,7 +79,12 @@ impl GeneratorSource {
             let now = self.host.monotonic();
             let elapsed = now.saturating_sub(*self.started.get_or_insert(now));
             let scheduled = elapsed.as_nanos().saturating_mul(u128::from(rate)) / 1_000_000_000 + 1;
-            let due = scheduled.saturating_sub(u128::from(self.made));
+            let mut due = scheduled.saturating_sub(u128::from(self.made));
+            let burst_max = u128::from(rate / BURSTS_PER_SECOND).max(1);
+            if !self.config.catch_up && due > burst_max {
+                due = burst_max;
+                self.made = u64::try_from(scheduled.saturating_sub(due)).unwrap_or(u64::MAX);
+            }
             if due > 0 {
                 return usize::try_from(due).unwrap_or(usize::MAX);
             }
@@ -255,6 +263,18 @@ mod tests {
         };
         assert_eq!([made(&mut source, 0), made(&mut source, 9), made(&mut source, 1)], [1, 0, 1]);
         assert_eq!([made(&mut source, 1000), made(&mut source, 5), made(&mut source, 5)], [100, 0, 1]);
+    }
+
+    #[test]
+    fn without_catching_up_a_task_that_was_held_up_keeps_its_rate() {
+        let host = TestHost::new();
+        let mut source = source(&host, &[("records.per.second", "100"), ("catch.up", "false")], vec![]);
+        let made = |source: &mut GeneratorSource, ms| {
+            host.advance(Duration::from_millis(ms));
+            all(source).len()
+        };
+        assert_eq!([made(&mut source, 0), made(&mut source, 50), made(&mut source, 10_000)], [1, 5, 10]);
+        assert_eq!([made(&mut source, 10), made(&mut source, 100)], [1, 10]);
     }
 
     #[test]
