@@ -121,6 +121,10 @@ proptest! {
         let mut editor = Editor::of(&json, raw.len());
         editor.put(&name, &raw);
         let edited = editor.finish();
+        let mut appender = Appender::new(&name);
+        for _ in 0..3 {
+            prop_assert_eq!(&appender.append(&json, &raw), &edited);
+        }
         let Value::Map(mut expected) = json.parse() else { panic!("an object") };
         std::sync::Arc::make_mut(&mut expected).insert(Value::text(name.as_str()), value);
         prop_assert_eq!(decode(edited.text().clone()).unwrap().into_parsed(), Value::Map(expected.clone()));

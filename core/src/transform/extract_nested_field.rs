@@ -12,7 +12,7 @@ use super::common::{bad_record, with_fields, wrong_kind};
 use super::{Outcome, Target, Transform, TransformConfig};
 use crate::config::key::{ConfigErrors, ConfigKey, KeyKind};
 use crate::error::{ConnectError, Result};
-use crate::json::{Editor, Json, MemberName, Spelling};
+use crate::json::{Appender, Json, MemberName, Spelling};
 use crate::record::ConnectRecord;
 use crate::registry::TransformFactory;
 use crate::schema::{Field, Schema};
@@ -49,6 +49,7 @@ struct ExtractNestedField {
     outer: MemberName,
     inner: MemberName,
     output: MemberName,
+    appender: RefCell<Appender>,
     last: RefCell<Option<Extended>>,
 }
 
@@ -134,11 +135,7 @@ impl ExtractNestedField {
         if self.output.is_beside(json.text(), nested, spelling) {
             return Err(self.clash());
         }
-        // The comma, two quotes and the colon; the brace at the end is in the old text.
-        let more = value.len().saturating_add(self.output.name().len()).saturating_add(4);
-        let mut editor = Editor::of(json, more);
-        editor.put(self.output.name(), value);
-        Ok(Some(editor.finish()))
+        Ok(Some(self.appender.borrow_mut().append(json, value)))
     }
 }
 
@@ -176,6 +173,7 @@ fn build(config: &TransformConfig) -> Result<Box<dyn Transform>, ConfigErrors> {
         outer: MemberName::new(name(&OUTER)),
         inner: MemberName::new(name(&INNER)),
         output: MemberName::new(output),
+        appender: RefCell::new(Appender::new(output)),
         last: RefCell::default(),
     }))
 }
