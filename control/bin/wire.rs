@@ -27,6 +27,8 @@ pub(crate) struct Handles {
     pub name_servers: Vec<String>,
     /// Whether the broker is inside this process.
     pub embedded: bool,
+    /// Calls to the cluster.
+    pub cluster: Arc<dyn ClusterPort>,
 }
 
 impl Plane {
@@ -75,12 +77,16 @@ impl Plane {
     }
 
     /// Handles for the control thread.
-    pub fn clone_handles(&self) -> Handles {
-        Handles {
+    ///
+    /// # Errors
+    /// When the client for calls to the cluster can't be started.
+    pub fn handles(&self, config: &WorkerConfig) -> anyhow::Result<Handles> {
+        Ok(Handles {
             port: Arc::clone(&self.port),
             name_servers: self.name_servers.clone(),
             embedded: self.broker.is_some(),
-        }
+            cluster: cluster_client(config, &self.name_servers)?,
+        })
     }
 
     /// Stops the broker, after the shards have ended.

@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, bail};
@@ -51,7 +52,7 @@ impl Worker {
         tracing::info!("Current alive worker : {}", config.worker_id);
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let room = Room { config: config.clone(), stores, listener, plane: plane.clone_handles(), stopped };
+        let room = Room { config: config.clone(), stores, listener, plane: plane.handles(config)?, stopped };
         let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
             let result = room.run();
             // Dropping it tells the same.
@@ -130,10 +131,11 @@ impl Room {
             embedded: plane.embedded,
             stall_timeout: config.stall_timeout,
         };
-        let (controller, mut running): (Controller, _) = start(settings, plane.port.clone(), stores);
+        let (controller, mut running): (Controller, _) =
+            start(settings, plane.port.clone(), Arc::clone(&plane.cluster), stores);
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (close, closed) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, controller.clone(), plane.port, rest, async {
+        let server = tokio::spawn(serve(listener, controller.clone(), plane.port, plane.cluster, rest, async {
             let _ = closed.await;
         }));
         let left = tokio::select! {

@@ -130,6 +130,19 @@ fn tasks(page: &mut Page, reports: &Reports) {
             }
         }
     }
+    let name = "rmqc_task_lag_records";
+    page.head(name, "gauge", "Sinks: messages in the task's queues that it has not delivered, as of its last pulls.");
+    for (report, lag) in shown.iter().filter_map(|report| Some((report, report.lag_records?))) {
+        let index = report.task.index.to_string();
+        page.line(name, &[("connector", &report.task.connector), ("task", &index)], lag);
+    }
+    let name = "rmqc_task_holding";
+    page.head(name, "gauge", "Whether the task waits to try a failed call again: 1 while it does.");
+    for report in shown {
+        let index = report.task.index.to_string();
+        let holding = u8::from(report.holding.is_some());
+        page.line(name, &[("connector", &report.task.connector), ("task", &index)], holding);
+    }
     let name = "rmqc_task_latency_milliseconds";
     page.head(name, "summary", "Sinks: from a record's timestamp to its being put.");
     for report in shown {
@@ -190,7 +203,7 @@ mod tests {
 
     use rmqc_core::command::DriverKind;
     use rmqc_core::id::{ShardId, TaskId};
-    use rmqc_core::metrics::ShardReport;
+    use rmqc_core::metrics::{Holding, ShardReport};
 
     use super::*;
 
@@ -218,8 +231,11 @@ mod tests {
             task: TaskId::new("a\n\"b", 1),
             counters: TaskCounters { records_in: 9, ..TaskCounters::default() },
             latency_ms: Some(histogram),
+            lag_records: Some(12),
+            holding: Some(Holding { stage: "TASK_PUT", cause: "away".to_owned(), since_ms: 5, tries: 2 }),
         };
-        let report = ShardReport { tasks: vec![task], bytes_moved: 3, ..ShardReport::default() };
+        let well = TaskReport { task: TaskId::new("b", 0), lag_records: None, holding: None, ..task.clone() };
+        let report = ShardReport { tasks: vec![task, well], bytes_moved: 3, ..ShardReport::default() };
         let reports = Reports { shards: vec![(ShardId(0), Arc::new(report))], missing: vec![ShardId(1)] };
         let page = page("1.2.3", &plane, &[health], &Snapshot::default(), &reports);
         for line in [
@@ -232,9 +248,13 @@ mod tests {
             "rmqc_task_latency_milliseconds{connector=\"a\\n\\\"b\",task=\"1\",quantile=\"0.99\"} 5",
             "rmqc_task_latency_milliseconds_sum{connector=\"a\\n\\\"b\",task=\"1\"} 50",
             "rmqc_task_latency_milliseconds_count{connector=\"a\\n\\\"b\",task=\"1\"} 10",
+            "rmqc_task_lag_records{connector=\"a\\n\\\"b\",task=\"1\"} 12",
+            "rmqc_task_holding{connector=\"a\\n\\\"b\",task=\"1\"} 1",
+            "rmqc_task_holding{connector=\"b\",task=\"0\"} 0",
             "rmqc_tasks{state=\"RUNNING\"} 0",
         ] {
             assert!(page.lines().any(|one| one == line), "{line}\n{page}");
         }
+        assert!(!page.contains("rmqc_task_lag_records{connector=\"b\""), "an unknown lag is not 0");
     }
 }

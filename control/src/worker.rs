@@ -291,6 +291,15 @@ impl TaskTable {
         self.entries.get(task).and_then(|entry| entry.running.as_ref())
     }
 
+    /// A connector's tasks that move records now, and where they are.
+    #[must_use]
+    pub fn moving(&self, connector: &str) -> Vec<(TaskId, Generation, ShardId)> {
+        let own = self.entries.iter().filter(|(task, entry)| {
+            *task.connector == *connector && entry.state == TaskState::Running && entry.desired.is_some()
+        });
+        own.filter_map(|(task, entry)| Some((task.clone(), entry.generation, entry.shard?))).collect()
+    }
+
     /// Takes in what a shard said. Older incarnations are not listened to.
     pub fn hear(&mut self, task: &TaskId, generation: Generation, heard: Heard, now: Now) {
         if !self.is_current(task, generation) {

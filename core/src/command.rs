@@ -10,6 +10,7 @@ use crate::id::{Generation, ShardId, TaskId};
 use crate::metrics::ShardReport;
 use crate::position::StoredPosition;
 use crate::registry::ConnectorFactory;
+use crate::tap::{TapRecord, TapSpec};
 
 /// All that a shard needs to run a task.
 #[derive(Clone)]
@@ -44,6 +45,9 @@ pub enum ShardCommand {
     PositionsStored(TaskId, Generation),
     /// The positions of one `Positions` event could not be stored: the task fails with this cause.
     PositionsRefused(TaskId, Generation, String),
+    /// Show a sample of the task's records until the spec's bounds are reached; a later tap of the same task takes the
+    /// place of an earlier one. Answers: `Tapped`, at least one. If lost, nobody sees records.
+    TapTask(TaskId, Generation, TapSpec),
     /// Send a report. Answer: `Report` with the same number. If lost, the asker's deadline passes.
     Report(u64),
     /// Stop all tasks (drain and commit), then end the executor. Answer: `ShardDown` without a cause.
@@ -76,6 +80,9 @@ pub enum ShardEvent {
     PauseWanted(TaskId, Generation, String),
     /// A task met something that someone should know, and went on: e.g. an offset out of range.
     TaskWarning(TaskId, Generation, String),
+    /// Records of the tap of that number, in the order in which they passed; `true`: it is over. Never more than one of
+    /// them waits in the mailbox for a task; what passes meanwhile is not seen. If lost, nobody sees these records.
+    Tapped(TaskId, u64, Vec<TapRecord>, bool),
     /// The answer to `Report`.
     Report(ShardId, u64, Box<ShardReport>),
     /// The executor made no progress for so long though it was kicked; it is abandoned and replaced by a new one of

@@ -35,6 +35,7 @@ pub mod cluster_port;
 pub mod command;
 pub mod metrics;
 pub mod state;
+pub mod tap;
 
 #[cfg(test)]
 mod testing;

@@ -46,6 +46,24 @@ pub struct TaskReport {
     pub counters: TaskCounters,
     /// Sinks: time from the record's timestamp to its `put` having returned, in milliseconds. Three digits.
     pub latency_ms: Option<Histogram<u64>>,
+    /// Sinks: messages in the task's queues that it has not delivered yet, as of its last pulls; none where that is not
+    /// known.
+    pub lag_records: Option<u64>,
+    /// What the task is waiting out now; none while calls succeed.
+    pub holding: Option<Holding>,
+}
+
+/// A call that fails and is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// The step, as [`crate::error::Stage::name`] says it.
+    pub stage: &'static str,
+    /// The last error, without secrets.
+    pub cause: String,
+    /// Milliseconds since the first of these failures.
+    pub since_ms: u64,
+    /// Tries so far.
+    pub tries: u32,
 }
 
 /// One shard's answer to `ShardCommand::Report`.

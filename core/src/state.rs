@@ -9,6 +9,8 @@ pub enum TargetState {
     Started,
     /// Stand still, keep the place.
     Paused,
+    /// Have no tasks at all, keep the place. The Java worker knows no such state; to it the connector is paused.
+    Stopped,
 }
 
 impl TargetState {
@@ -18,13 +20,14 @@ impl TargetState {
         match self {
             Self::Started => "STARTED",
             Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
         }
     }
 
     /// Reads a stored name; nothing for an unknown one.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Started, Self::Paused].into_iter().find(|state| state.name() == name)
+        [Self::Started, Self::Paused, Self::Stopped].into_iter().find(|state| state.name() == name)
     }
 }
 

@@ -15,6 +15,7 @@ mod support;
 #[path = "../support/client_suite/mod.rs"]
 mod client_suite;
 
+mod cluster;
 mod file;
 mod group;
 mod helper;

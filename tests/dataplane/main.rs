@@ -15,6 +15,7 @@ mod errors;
 mod failures;
 mod flow;
 mod groups;
+mod holding;
 mod locks;
 mod order;
 mod signed;
@@ -23,6 +24,7 @@ mod starts;
 mod stops;
 mod support;
 mod tags;
+mod tap;
 mod timing;
 
 use rmqc_connectors as _;

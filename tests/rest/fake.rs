@@ -131,7 +131,13 @@ impl FakePort {
             let mut latency = hdrhistogram::Histogram::new(3).unwrap();
             latency.record(7).unwrap();
             let counters = TaskCounters { records_in: 5, records_out: 4, ..TaskCounters::default() };
-            report.tasks.push(TaskReport { task: task.clone(), counters, latency_ms: Some(latency) });
+            report.tasks.push(TaskReport {
+                task: task.clone(),
+                counters,
+                latency_ms: Some(latency),
+                lag_records: None,
+                holding: None,
+            });
         }
         report
     }
@@ -160,6 +166,11 @@ impl FakePort {
             }
             ShardCommand::Report(number) => {
                 self.say(ShardEvent::Report(shard, number, Box::new(self.report(shard))));
+            }
+            // It has no records to show.
+            ShardCommand::TapTask(task, _, spec) => {
+                self.note(format!("tap {task}"));
+                self.say(ShardEvent::Tapped(task, spec.number, Vec::new(), true));
             }
             ShardCommand::Shutdown => {
                 self.note(format!("shutdown {shard}"));

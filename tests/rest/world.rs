@@ -16,6 +16,7 @@ use rmqc_core::config::worker::RestartPolicy;
 use rmqc_core::limits::SHARD_TASKS_MAX;
 use serde_json::Value;
 
+use crate::cluster::FakeCluster;
 use crate::fake::FakePort;
 
 /// Nothing that is waited for takes longer than this.
@@ -40,6 +41,7 @@ impl Default for Wishes<'_> {
 pub struct World {
     pub address: SocketAddr,
     pub port: Arc<FakePort>,
+    pub cluster: Arc<FakeCluster>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<Vec<String>>>,
 }
@@ -62,6 +64,7 @@ async fn run(
     wishes: (bool, bool, Duration),
     stores: Stores,
     port: Arc<FakePort>,
+    cluster: Arc<FakeCluster>,
     listener: tokio::net::TcpListener,
     stop: tokio::sync::oneshot::Receiver<()>,
 ) -> Vec<String> {
@@ -87,9 +90,10 @@ async fn run(
         embedded: false,
         stall_timeout: Duration::from_secs(30),
     };
-    let (controller, running): (Controller, _) = start(settings, Arc::<FakePort>::clone(&port), stores);
+    let (controller, running): (Controller, _) =
+        start(settings, Arc::<FakePort>::clone(&port), cluster.clone(), stores);
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, controller.clone(), port, rest, async {
+    let server = tokio::spawn(serve(listener, controller.clone(), port, cluster, rest, async {
         let _ = closed.await;
     }));
     let _ = stop.await;
@@ -111,15 +115,17 @@ impl World {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let inner = Arc::clone(&port);
+        let cluster = Arc::new(FakeCluster::default());
+        let theirs = Arc::clone(&cluster);
         let wishes = (wishes.real_status, wishes.mask_secrets, wishes.stop_patience);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                run(wishes, stores, inner, listener, stopped).await
+                run(wishes, stores, inner, theirs, listener, stopped).await
             })
         });
-        Self { address, port, stop: Some(stop), thread: Some(thread) }
+        Self { address, port, cluster, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Stops it in order; gives what was left undone.

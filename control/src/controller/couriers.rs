@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 
 /// Commands that wait at one courier. A task has at most a start, a stop, a pause and an answer to its positions under
 /// way at once, so this is never reached.
-const WAITING_MAX: usize = 4 * SHARD_TASKS_MAX + 64;
+const NEEDED_MAX: usize = 4 * SHARD_TASKS_MAX + 64;
+/// Further commands that wait at one courier: those that may be dropped.
+const SPARE_MAX: usize = 1024;
 
 /// The couriers of all shards. Cheap to clone.
 #[derive(Clone)]
@@ -23,7 +25,7 @@ impl Couriers {
     pub fn start(port: &Arc<dyn ShardPort>) -> Self {
         let courier = |index: usize| {
             let shard = ShardId(u16::try_from(index).unwrap_or(u16::MAX));
-            let (sender, mut receiver) = mpsc::channel(WAITING_MAX);
+            let (sender, mut receiver) = mpsc::channel(NEEDED_MAX + SPARE_MAX);
             let port = Arc::clone(port);
             tokio::spawn(async move {
                 while let Some(command) = receiver.recv().await {
@@ -45,6 +47,13 @@ impl Couriers {
     /// All shards.
     pub fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
         (0..self.len()).filter_map(|index| u16::try_from(index).ok().map(ShardId))
+    }
+
+    /// Hands a command over that nothing depends on, unless so many wait that the room is kept for others; gives whether
+    /// it was taken. Never waits.
+    pub fn offer(&self, shard: ShardId, command: ShardCommand) -> bool {
+        let courier = self.shards.get(shard.index()).filter(|courier| courier.capacity() > NEEDED_MAX);
+        courier.is_some_and(|courier| courier.try_send(command).is_ok())
     }
 
     /// Hands a command over. Never waits.

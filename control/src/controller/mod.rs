@@ -7,7 +7,9 @@ mod direct;
 mod positions;
 mod reports;
 pub mod standalone;
+mod taps;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +18,10 @@ use rmqc_core::config::connector::{COMMON_KEYS, SINK_KEYS, SOURCE_KEYS, TOPIC_NA
 use rmqc_core::config::key::{ConfigErrors, ConfigKey, MASK, is_secret};
 use rmqc_core::id::ShardId;
 use rmqc_core::metrics::ShardReport;
+use rmqc_core::position::{RecordPartition, Scalar, StoredPosition};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind};
 use rmqc_core::state::TargetState;
+use rmqc_core::tap::{TapRecord, TapSpec};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::worker::TaskView;
@@ -26,6 +30,8 @@ pub use define::{ConverterDefaults, Definition, define};
 
 /// Intents that wait; who wants to add one waits too.
 pub const INTENTS_MAX: usize = 256;
+/// Batches of tapped records that wait for whoever looks at them; further ones are not seen.
+const TAPPED_MAX: usize = 64;
 
 /// Why the controller did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +48,15 @@ pub enum ControlError {
     /// There is no such connector.
     #[error("Connector [{0}] does not exist")]
     NotFound(String),
+    /// There is one of that name already.
+    #[error("Connector {0} already exists")]
+    Exists(String),
+    /// Not in the state that it is in: says which, and what to do first.
+    #[error("{0}")]
+    Conflict(String),
+    /// The cluster did not do its part; nothing was changed here.
+    #[error("{0}")]
+    Cluster(String),
     /// The store refused; nothing was changed.
     #[error("{0}")]
     Store(String),
@@ -103,6 +118,77 @@ pub struct Reports {
     pub missing: Vec<ShardId>,
 }
 
+/// What shall become of a connector's configuration.
+#[derive(Clone, Debug)]
+pub enum Edit {
+    /// This one in the place of the old.
+    Replace(Properties),
+    /// The old one with these keys set, or removed where there is no value.
+    Patch(BTreeMap<String, Option<String>>),
+}
+
+/// Whether there has to be a connector of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Must {
+    /// There may be one, or not.
+    Either,
+    /// There must be none: [`ControlError::Exists`].
+    BeNew,
+    /// There must be one: [`ControlError::NotFound`].
+    Exist,
+}
+
+/// A change of one connector.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Its name.
+    pub name: String,
+    /// Its configuration.
+    pub edit: Edit,
+    /// Whether there has to be one.
+    pub must: Must,
+    /// Its target state if it is new; none: started. One that exists keeps its own.
+    pub target: Option<TargetState>,
+    /// Whether an equal configuration is an error, as in the Java worker's API: [`ControlError::SameConfig`].
+    pub same_is_error: bool,
+}
+
+/// What a change did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// The connector is new.
+    Created,
+    /// Its configuration is another one.
+    Updated,
+    /// It had this configuration already.
+    Same,
+}
+
+/// Which tasks of a connector to start again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// All of them.
+    All,
+    /// Those that failed.
+    OnlyFailed,
+    /// One, by its index, whatever its state.
+    One(u32),
+    /// None: only what concerns the connector itself, such as a configuration that could not be used.
+    None,
+}
+
+/// What to forget with a connector that is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forget {
+    /// A source's positions.
+    pub positions: bool,
+    /// A sink's consumer group with its offsets, unless the configuration names the group: others may use it.
+    pub group: bool,
+}
+
+/// A change of a source's positions: for each partition its offset, or none to forget it.
+pub type PositionEdits = Vec<(RecordPartition, Option<BTreeMap<String, Scalar>>)>;
+
 type Reply<T> = oneshot::Sender<T>;
 
 /// What one may ask of the controller.
@@ -112,6 +198,12 @@ pub(crate) enum Intent {
     RemoveAll(Reply<Result<Vec<String>, ControlError>>),
     Target(String, TargetState, Reply<Result<(), ControlError>>),
     TargetAll(TargetState, Reply<Result<usize, ControlError>>),
+    Change(Change, Reply<Result<Changed, ControlError>>),
+    RemoveAndForget(String, Forget, Reply<Result<(), ControlError>>),
+    Restart(String, Restart, Reply<Result<(), ControlError>>),
+    Positions(String, Reply<Result<Vec<StoredPosition>, ControlError>>),
+    AlterPositions(String, PositionEdits, Reply<Result<(), ControlError>>),
+    Tap(String, TapSpec, mpsc::Sender<Vec<TapRecord>>, Reply<Result<(), ControlError>>),
     Look(Reply<Snapshot>),
     Report(Reply<Reports>),
     Shutdown(Duration, Reply<Vec<String>>),
@@ -172,6 +264,59 @@ impl Controller {
     /// The store's refusal; then nothing has changed.
     pub async fn set_target_all(&self, target: TargetState) -> Result<usize, ControlError> {
         self.ask(|reply| Intent::TargetAll(target, reply)).await?
+    }
+
+    /// Creates a connector or changes its configuration. Stored durably when it returns; only its tasks start again.
+    ///
+    /// # Errors
+    /// Everything wrong with the configuration, [`Must`] not met, or the store's refusal; then nothing has changed.
+    pub async fn change(&self, change: Change) -> Result<Changed, ControlError> {
+        self.ask(|reply| Intent::Change(change, reply)).await?
+    }
+
+    /// Deletes a connector. With something to forget it returns when that is forgotten, which is after its tasks have
+    /// drained.
+    ///
+    /// # Errors
+    /// An unknown name; the store's or the cluster's refusal: the connector is then deleted, what should be forgotten is
+    /// named in the error.
+    pub async fn remove_and_forget(&self, name: &str, forget: Forget) -> Result<(), ControlError> {
+        self.ask(|reply| Intent::RemoveAndForget(name.to_owned(), forget, reply)).await?
+    }
+
+    /// Starts tasks of a connector again, with a fresh budget of restarts. Running ones drain and commit first.
+    ///
+    /// # Errors
+    /// An unknown name or task; a stopped connector, which has no tasks.
+    pub async fn restart(&self, name: &str, which: Restart) -> Result<(), ControlError> {
+        self.ask(|reply| Intent::Restart(name.to_owned(), which, reply)).await?
+    }
+
+    /// The committed positions of a source connector, or of a name that has some left.
+    ///
+    /// # Errors
+    /// When the worker is stopping.
+    pub async fn positions(&self, name: &str) -> Result<Vec<StoredPosition>, ControlError> {
+        self.ask(|reply| Intent::Positions(name.to_owned(), reply)).await?
+    }
+
+    /// Changes the positions of a stopped source connector. Stored durably when it returns.
+    ///
+    /// # Errors
+    /// An unknown name; a connector that is not stopped, or whose tasks still drain; the store's refusal.
+    pub async fn alter_positions(&self, name: &str, edits: PositionEdits) -> Result<(), ControlError> {
+        self.ask(|reply| Intent::AlterPositions(name.to_owned(), edits, reply)).await?
+    }
+
+    /// Looks at records of all running tasks of a connector; they come through the receiver until the spec's bounds are
+    /// reached or it is dropped. The spec's number is given by the controller.
+    ///
+    /// # Errors
+    /// An unknown name, or no running task.
+    pub async fn tap(&self, name: &str, spec: TapSpec) -> Result<mpsc::Receiver<Vec<TapRecord>>, ControlError> {
+        let (records, receiver) = mpsc::channel(TAPPED_MAX);
+        self.ask(|reply| Intent::Tap(name.to_owned(), spec, records, reply)).await??;
+        Ok(receiver)
     }
 
     /// All connectors and tasks, now.

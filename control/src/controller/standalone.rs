@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rmqc_core::clock::MonotonicTime;
+use rmqc_core::cluster_port::ClusterPort;
 use rmqc_core::command::{ShardCommand, ShardEvent, ShardPort, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector::is_direct_task;
@@ -13,6 +14,7 @@ use rmqc_core::config::key::{MASK, is_secret, nearest};
 use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind, find_connector};
 use rmqc_core::state::TargetState;
+use rmqc_core::tap::{TapRecord, TapSpec};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -20,6 +22,7 @@ use tokio::time::Instant;
 use super::couriers::Couriers;
 use super::positions::Positions;
 use super::reports::Collector;
+use super::taps::Taps;
 use super::{
     ConnectorView, ControlError, Controller, ConverterDefaults, INTENTS_MAX, Intent, Reply, Snapshot, define,
     known_keys, masked,
@@ -67,6 +70,7 @@ struct Leaving {
 struct Standalone {
     settings: Settings,
     port: Arc<dyn ShardPort>,
+    cluster: Arc<dyn ClusterPort>,
     couriers: Couriers,
     positions: Positions,
     configs: Arc<Mutex<Box<dyn ConfigStore>>>,
@@ -74,6 +78,7 @@ struct Standalone {
     connectors: BTreeMap<String, Connector>,
     table: TaskTable,
     reports: Collector,
+    taps: Taps,
     origin: Instant,
     states_due: MonotonicTime,
     states_written: Vec<StoredStatus>,
@@ -85,7 +90,12 @@ struct Standalone {
 /// Sets the controller going on the present tokio runtime, with the stored connectors. The handle ends after a
 /// shutdown, or when all shards have ended.
 #[must_use]
-pub fn start(settings: Settings, port: Arc<dyn ShardPort>, stores: Stores) -> (Controller, JoinHandle<()>) {
+pub fn start(
+    settings: Settings,
+    port: Arc<dyn ShardPort>,
+    cluster: Arc<dyn ClusterPort>,
+    stores: Stores,
+) -> (Controller, JoinHandle<()>) {
     let (sender, receiver) = mpsc::channel(INTENTS_MAX);
     let couriers = Couriers::start(&port);
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
@@ -94,11 +104,13 @@ pub fn start(settings: Settings, port: Arc<dyn ShardPort>, stores: Stores) -> (C
         positions: Positions::start(stores.position, couriers.clone()),
         settings,
         port,
+        cluster,
         couriers,
         configs: Arc::new(Mutex::new(stores.config)),
         states: Arc::new(Mutex::new(stores.state)),
         connectors: BTreeMap::new(),
         reports: Collector::default(),
+        taps: Taps::default(),
         origin: Instant::now(),
         states_due: FIRST_STATES,
         states_written: Vec::new(),
@@ -171,7 +183,7 @@ impl Standalone {
 
     fn next_due(&self) -> MonotonicTime {
         let leaving = self.leaving.as_ref().map(|leaving| leaving.due);
-        [self.table.next_due(), self.reports.due(), leaving]
+        [self.table.next_due(), self.reports.due(), self.taps.due(), leaving]
             .into_iter()
             .flatten()
             .fold(self.states_due, MonotonicTime::min)
@@ -190,6 +202,7 @@ impl Standalone {
             self.send(outgoing).await;
         }
         self.reports.tick(now.monotonic);
+        self.taps.tick(now.monotonic);
         if self.states_due <= now.monotonic {
             self.states_due = now.monotonic.saturating_add(self.settings.state_interval);
             let states = self.statuses();
@@ -267,6 +280,7 @@ impl Standalone {
                     self.pauses_wanted.insert(task.connector.to_string());
                 }
             }
+            ShardEvent::Tapped(task, number, records, over) => self.taps.hear(&task, number, records, over),
             ShardEvent::TaskWarning(task, _, text) => tracing::warn!("{task} {text}"),
             ShardEvent::Report(shard, number, report) => self.reports.hear(shard, number, *report),
             ShardEvent::ShardReplaced { shard, cause, tasks } => {
@@ -320,6 +334,21 @@ impl Standalone {
                 let result = self.set_target(names, target).await;
                 let _ = reply.send(result);
             }
+            Intent::Change(_, reply) => {
+                let _ = reply.send(Err(ControlError::Conflict("not there yet".to_owned())));
+            }
+            Intent::RemoveAndForget(_, _, reply)
+            | Intent::Restart(_, _, reply)
+            | Intent::AlterPositions(_, _, reply) => {
+                let _ = reply.send(Err(ControlError::Conflict("not there yet".to_owned())));
+            }
+            Intent::Positions(_, reply) => {
+                let _ = reply.send(Err(ControlError::Conflict("not there yet".to_owned())));
+            }
+            Intent::Tap(name, spec, records, reply) => {
+                let result = self.tap(&name, spec, records);
+                let _ = reply.send(result);
+            }
             Intent::Look(reply) => {
                 let _ = reply.send(self.look());
             }
@@ -334,10 +363,22 @@ impl Standalone {
     /// While leaving, one may look but not touch.
     fn refuse(&mut self, intent: Intent) {
         match intent {
-            Intent::Create(_, _, reply) | Intent::Remove(_, reply) | Intent::Target(_, _, reply) => {
+            Intent::Create(_, _, reply)
+            | Intent::Remove(_, reply)
+            | Intent::Target(_, _, reply)
+            | Intent::RemoveAndForget(_, _, reply)
+            | Intent::Restart(_, _, reply)
+            | Intent::AlterPositions(_, _, reply)
+            | Intent::Tap(_, _, _, reply) => {
                 let _ = reply.send(Err(ControlError::Stopping));
             }
             Intent::RemoveAll(reply) => {
+                let _ = reply.send(Err(ControlError::Stopping));
+            }
+            Intent::Change(_, reply) => {
+                let _ = reply.send(Err(ControlError::Stopping));
+            }
+            Intent::Positions(_, reply) => {
                 let _ = reply.send(Err(ControlError::Stopping));
             }
             Intent::TargetAll(_, reply) => {
@@ -422,6 +463,15 @@ impl Standalone {
             self.table.pause(name, target == TargetState::Paused, self.now());
         }
         Ok(names.len())
+    }
+
+    fn tap(&mut self, name: &str, spec: TapSpec, records: mpsc::Sender<Vec<TapRecord>>) -> Result<(), ControlError> {
+        if !self.connectors.contains_key(name) {
+            return Err(ControlError::NotFound(name.to_owned()));
+        }
+        let tasks = self.table.moving(name);
+        let now = self.now().monotonic;
+        self.taps.open(spec, &tasks, records, &self.couriers, now)
     }
 
     async fn store(&self, connectors: Vec<StoredConnector>) -> Result<(), ControlError> {
@@ -533,7 +583,7 @@ impl Standalone {
 pub fn connector_state(connector: &ConnectorView) -> &'static str {
     match (&connector.failure, connector.target) {
         (Some(_), _) => "FAILED",
-        (None, TargetState::Paused) => "PAUSED",
+        (None, TargetState::Paused | TargetState::Stopped) => "PAUSED",
         (None, TargetState::Started) => "RUNNING",
     }
 }

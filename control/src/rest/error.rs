@@ -55,7 +55,8 @@ impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         let status = match &error {
             ControlError::Invalid(_) | ControlError::UnknownClass(_) => StatusCode::BAD_REQUEST,
-            ControlError::SameConfig => StatusCode::CONFLICT,
+            ControlError::SameConfig | ControlError::Exists(_) | ControlError::Conflict(_) => StatusCode::CONFLICT,
+            ControlError::Cluster(_) => StatusCode::BAD_GATEWAY,
             ControlError::NotFound(_) => StatusCode::NOT_FOUND,
             ControlError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ControlError::Stopping => StatusCode::SERVICE_UNAVAILABLE,

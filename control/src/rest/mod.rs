@@ -18,6 +18,7 @@ use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use axum::http::{Request, Response, StatusCode, Uri};
 use axum::response::IntoResponse as _;
+use rmqc_core::cluster_port::ClusterPort;
 use rmqc_core::command::ShardPort;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -55,6 +56,7 @@ pub struct RestSettings {
 pub(crate) struct App {
     controller: Controller,
     port: Arc<dyn ShardPort>,
+    cluster: Arc<dyn ClusterPort>,
     settings: RestSettings,
     started: Instant,
     room: tokio::sync::Semaphore,
@@ -68,12 +70,13 @@ pub async fn serve(
     listener: TcpListener,
     controller: Controller,
     port: Arc<dyn ShardPort>,
+    cluster: Arc<dyn ClusterPort>,
     settings: RestSettings,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     use axum::serve::ListenerExt as _;
     let room = tokio::sync::Semaphore::new(REQUESTS_MAX);
-    let app = Arc::new(App { controller, port, settings, started: Instant::now(), room });
+    let app = Arc::new(App { controller, port, cluster, settings, started: Instant::now(), room });
     // One handler for all paths: the Java server's rules on methods, slashes and precedence are those of `route`.
     let router = axum::Router::new().fallback(handle).with_state(app);
     let listener = listener.tap_io(|socket| {

@@ -55,12 +55,30 @@ pub struct ConfigError {
     pub key: String,
     /// What is wrong and what is expected. Never holds a secret's value.
     pub message: String,
+    /// The value at fault; none where there is none, or where it must not be shown.
+    pub value: Option<String>,
+    /// What to do about it, where the message does not say it.
+    pub remedy: Option<String>,
 }
 
 impl ConfigError {
     /// Names the key and what is wrong.
     pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into() }
+        Self { key: key.into(), message: message.into(), value: None, remedy: None }
+    }
+
+    /// The same with the value at fault, which must be no secret.
+    #[must_use]
+    pub fn with_value(mut self, value: impl Into<String>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
     }
 }
 
@@ -239,8 +257,9 @@ pub fn unknown_own_keys(prefix: &str, keys: &[ConfigKey], own: &Properties) -> V
 #[must_use]
 pub fn prefixed(prefix: &str, errors: ConfigErrors) -> ConfigErrors {
     let full = |error: ConfigError| {
-        let message = error.message.replacen(&error.key, &format!("{prefix}.{}", error.key), 1);
-        ConfigError::new(format!("{prefix}.{}", error.key), message)
+        let key = format!("{prefix}.{}", error.key);
+        let message = error.message.replacen(&error.key, &key, 1);
+        ConfigError { key, message, ..error }
     };
     ConfigErrors(errors.0.into_iter().map(full).collect())
 }

@@ -5,6 +5,7 @@ pub mod group;
 pub mod lock;
 pub mod offset;
 pub mod pull;
+pub mod reading;
 pub mod subscription;
 
 use std::cell::{Cell, RefCell};
@@ -21,6 +22,7 @@ use self::group::{Assignment, GroupSettings, Membership};
 use self::lock::{Grant, Locks};
 use self::offset::StartFrom;
 use self::pull::{Budget, OutOfRange, Pulled, Puller, QueueBuffer};
+use self::reading::{QueueReading, Reading};
 use self::subscription::Subscription;
 use crate::driver::Driver;
 use crate::local::{Event, first, join_all};
@@ -53,8 +55,8 @@ pub struct OwnedQueue {
     pub target: QueueAddress,
     /// Its name as records carry it.
     pub partition: Arc<RecordPartition>,
-    /// Everything below is accepted by the sink.
-    pub done: i64,
+    /// How far it is read: everything below its `done` is accepted by the sink.
+    reading: Rc<QueueReading>,
     /// Everything below is committed at the broker; `None` when the broker has set an offset of its own, or may have
     /// lost what was committed.
     pub committed: Option<i64>,
@@ -77,6 +79,8 @@ pub struct Consumer<D> {
     budget: Budget,
     arrived: Event,
     queues: Vec<OwnedQueue>,
+    /// The same, for the task's reports.
+    reading: Rc<Reading>,
     /// Where the next look for answers starts, so that every queue has its turn.
     turn: usize,
     member: bool,
@@ -93,9 +97,9 @@ pub struct Taken {
 }
 
 impl<D: Driver> Consumer<D> {
-    /// A consumer that is not yet a member.
+    /// A consumer that is not yet a member; `reading` is told how far it reads.
     #[must_use]
-    pub fn new(client: Client<D>, settings: ConsumerSettings, share: Share) -> Self {
+    pub fn new(client: Client<D>, settings: ConsumerSettings, share: Share, reading: Rc<Reading>) -> Self {
         let budget = Budget::new(settings.buffered_bytes_max, share);
         Self {
             client,
@@ -106,6 +110,7 @@ impl<D: Driver> Consumer<D> {
             budget,
             arrived: Event::default(),
             queues: Vec::new(),
+            reading,
             turn: 0,
             member: false,
             left: Event::default(),
@@ -188,7 +193,9 @@ impl<D: Driver> Consumer<D> {
     /// `Retry::Later` when a broker can't tell where to start; call again.
     pub async fn rebalance(&mut self) -> Result<()> {
         let seen = self.assignment.changed.seen();
-        let share = self.assignment.queues.borrow().clone().unwrap_or_default();
+        let assigned = self.assignment.queues.borrow().clone();
+        let is_known = assigned.is_some();
+        let share = assigned.unwrap_or_default();
         let locks = self.locks.as_ref();
         self.queues.retain(|owned| {
             let keep = reads(&share, &owned.target.queue) && owned.is_held(locks);
@@ -215,16 +222,23 @@ impl<D: Driver> Consumer<D> {
             self.start_queue(target, offset, grant.flatten());
         }
         self.assignment_seen = seen;
+        if is_known {
+            self.reading.set(self.queues.iter().map(|owned| owned.reading.clone()).collect());
+        }
         Ok(())
     }
 
     fn start_queue(&mut self, target: QueueAddress, offset: i64, grant: Option<Grant>) {
-        let buffer = self.start_reader(&target, offset);
+        let reading = Rc::new(QueueReading::default());
+        reading.done.set(offset);
+        let buffer = self.start_reader(&target, &reading);
         let partition = queue_partition(&target);
-        self.queues.push(OwnedQueue { target, partition, done: offset, committed: Some(offset), buffer, grant });
+        self.queues.push(OwnedQueue { target, partition, reading, committed: Some(offset), buffer, grant });
     }
 
-    fn start_reader(&self, target: &QueueAddress, offset: i64) -> Rc<QueueBuffer> {
+    /// Reads a queue from where the sink is done.
+    fn start_reader(&self, target: &QueueAddress, reading: &Rc<QueueReading>) -> Rc<QueueBuffer> {
+        let offset = reading.done.get();
         let buffer = Rc::new(QueueBuffer {
             ready: RefCell::new(VecDeque::new()),
             failure: RefCell::new(None),
@@ -232,6 +246,7 @@ impl<D: Driver> Consumer<D> {
             closed: Cell::new(false),
             closing: Event::default(),
             max_offset: Cell::new(offset),
+            reading: reading.clone(),
         });
         let puller = Puller {
             client: self.client.clone(),
@@ -254,12 +269,13 @@ impl<D: Driver> Consumer<D> {
         // An offset that the broker moved is told only once.
         let moved = owned.buffer.ready.borrow().iter().rev().find(|pulled| pulled.moved).map(|p| p.next_offset);
         if let Some(moved) = moved {
-            (owned.done, owned.committed) = (moved, None);
+            owned.reading.done.set(moved);
+            owned.committed = None;
         }
         owned.buffer.close(&self.budget);
-        let (target, done) = (owned.target.clone(), owned.done);
+        let (target, reading) = (owned.target.clone(), owned.reading.clone());
         let warnings = std::mem::take(&mut *owned.buffer.warnings.borrow_mut());
-        let buffer = self.start_reader(&target, done);
+        let buffer = self.start_reader(&target, &reading);
         buffer.warnings.borrow_mut().extend(warnings);
         if let Some(owned) = self.queues.get_mut(queue) {
             owned.buffer = buffer;
@@ -314,7 +330,7 @@ impl<D: Driver> Consumer<D> {
     /// The sink has accepted everything of `queue` below `next_offset`; `bytes` of the buffer are free again.
     pub fn done(&mut self, queue: usize, next_offset: i64, bytes: usize) {
         if let Some(owned) = self.queues.get_mut(queue) {
-            owned.done = next_offset;
+            owned.reading.done.set(next_offset);
         }
         self.budget.give_back(bytes);
     }
@@ -322,7 +338,8 @@ impl<D: Driver> Consumer<D> {
     /// The broker sent the group to `next_offset`, and may have committed any offset by itself.
     pub fn moved(&mut self, queue: usize, next_offset: i64) {
         if let Some(owned) = self.queues.get_mut(queue) {
-            (owned.done, owned.committed) = (next_offset, None);
+            owned.reading.done.set(next_offset);
+            owned.committed = None;
         }
     }
 
@@ -338,11 +355,12 @@ impl<D: Driver> Consumer<D> {
     /// The first failure; what was committed by then stays so.
     pub async fn commit(&mut self) -> Result<()> {
         let locks = self.locks.as_ref();
-        let is_dirty = |owned: &OwnedQueue| owned.committed != Some(owned.done) && owned.is_held(locks);
+        let is_dirty = |owned: &OwnedQueue| owned.committed != Some(owned.reading.done.get()) && owned.is_held(locks);
         let dirty = self.queues.iter().enumerate().filter(|(_, owned)| is_dirty(owned));
         let commits = dirty.map(|(index, owned)| {
             let (client, group) = (&self.client, &self.settings.group);
-            async move { (index, owned.done, offset::commit(client, group, &owned.target, owned.done).await) }
+            let done = owned.reading.done.get();
+            async move { (index, done, offset::commit(client, group, &owned.target, done).await) }
         });
         // All at once: one after the other they would cost the sink a round trip a queue.
         let outcomes = join_all(commits).await;

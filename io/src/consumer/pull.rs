@@ -16,6 +16,7 @@ use bytes::Bytes;
 use rmqc_core::error::{ConnectError, Retry, Stage};
 use rmqc_core::tolerance::Backoff;
 
+use super::reading::QueueReading;
 use super::subscription::Subscription;
 use crate::driver::Driver;
 use crate::local::{Event, First, first};
@@ -110,8 +111,10 @@ pub struct QueueBuffer {
     pub closed: Cell<bool>,
     /// Happens when `closed` is set.
     pub closing: Event,
-    /// Offset after the queue's last message, as far as known; for the lag.
+    /// Offset after the queue's last message, as far as known.
     pub max_offset: Cell<i64>,
+    /// How far the queue is read; for the task's reports.
+    pub reading: Rc<QueueReading>,
 }
 
 /// A reader of one queue.
@@ -188,9 +191,9 @@ impl<D: Driver> Puller<D> {
                 First::B(()) => continue,
             };
             match outcome.map_err(Trouble::Call).and_then(|answer| self.accept(next.offset, answer, &mut place)) {
-                Ok(Continue::Next) => failures = 0,
+                Ok(Continue::Next) => failures = self.went_well(),
                 Ok(Continue::Afresh) => {
-                    failures = 0;
+                    failures = self.went_well();
                     in_flight.clear();
                     place.ask = place.expected;
                 }
@@ -262,7 +265,14 @@ impl<D: Driver> Puller<D> {
             .with("expressionType", "TAG")
     }
 
+    /// A pull succeeded; gives the number of failures since.
+    fn went_well(&self) -> u32 {
+        self.buffer.reading.trouble.over();
+        0
+    }
+
     async fn back_off(&self, failures: u32, error: &CallError, closing: u64) {
+        self.buffer.reading.trouble.failed(Stage::Consume, error);
         if failures == 1 || failures.is_multiple_of(20) {
             tracing::warn!(queue = %self.target.queue, "pulling is held up and tried again: {error}");
         }
@@ -276,6 +286,7 @@ impl<D: Driver> Puller<D> {
         let next = fields.number("nextBeginOffset");
         if let Some(max) = fields.number("maxOffset") {
             self.buffer.max_offset.set(max);
+            self.buffer.reading.max.set(Some(max));
         }
         if offset > place.expected {
             // The prediction was too far: what lies between must be asked for.

@@ -5,11 +5,12 @@
 
 use std::fmt::Write as _;
 
+use rmqc_core::limits::MESSAGE_BODY_BYTES_MAX;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::broker::{BROKER_NAME, Broker, CLUSTER_NAME, Moment};
-use super::topics::{Topic, TopicSettings, perm};
+use super::topics::{AUTO_QUEUES_MAX, Topic, TopicSettings, perm};
 use crate::remoting::code::response;
 use crate::remoting::header::{Fields, Header};
 
@@ -169,6 +170,31 @@ impl Broker {
         let before = before.filter(|before| *before < topic.queue_end(queue));
         let time = topic.queue(queue).zip(before).and_then(|(index, before)| self.store.store_ms(index, before).ok());
         time.flatten().unwrap_or(0)
+    }
+
+    /// The settings under the names that a broker's file has for them, a line each.
+    pub(super) fn settings_text(&self) -> Answer {
+        let (address, limits) = (self.address, self.limits);
+        let settings = [
+            ("autoCreateSubscriptionGroup", "true".to_owned()),
+            ("autoCreateTopicEnable", "true".to_owned()),
+            ("brokerClusterName", CLUSTER_NAME.to_owned()),
+            ("brokerIP1", address.ip().to_string()),
+            ("brokerId", "0".to_owned()),
+            ("brokerName", BROKER_NAME.to_owned()),
+            ("brokerPermission", (perm::READ | perm::WRITE).to_string()),
+            ("brokerRole", "ASYNC_MASTER".to_owned()),
+            ("defaultTopicQueueNums", AUTO_QUEUES_MAX.to_string()),
+            ("enablePropertyFilter", "false".to_owned()),
+            ("flushDiskType", "ASYNC_FLUSH".to_owned()),
+            ("listenPort", address.port().to_string()),
+            ("maxMessageSize", MESSAGE_BODY_BYTES_MAX.to_string()),
+            ("maxTransferBytesOnMessageInMemory", limits.pull_bytes_max.to_string()),
+            ("maxTransferCountOnMessageInMemory", limits.pull_messages_max.to_string()),
+            ("storePathRootDir", self.dir.display().to_string()),
+        ];
+        let lines = settings.iter().map(|(name, value)| format!("{name}={value}\n"));
+        Answer::with_body(lines.collect::<String>())
     }
 
     pub(super) fn runtime_info(&self, now: Moment) -> Answer {

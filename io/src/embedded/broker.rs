@@ -220,6 +220,8 @@ impl Broker {
             code::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP => self.update_group(body),
             code::GET_TOPIC_STATS_INFO => self.topic_stats(fields),
             code::GET_CONSUME_STATS => self.consume_stats(fields),
+            code::DELETE_SUBSCRIPTIONGROUP => self.delete_group(fields),
+            code::GET_BROKER_CONFIG => self.settings_text(),
             code::GET_BROKER_RUNTIME_INFO => self.runtime_info(caller.now),
             other => Answer::refused(
                 response::REQUEST_CODE_NOT_SUPPORTED,

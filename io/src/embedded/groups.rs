@@ -155,6 +155,11 @@ impl Groups {
         Some((self.by_name.entry(name.to_owned()).or_default(), is_new))
     }
 
+    /// Removes a group with its offsets, locks and members; gives whether it was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        self.by_name.remove(name).is_some()
+    }
+
     /// Takes a client out of a group; gives who is left to be told, if it was in.
     pub fn leave(&mut self, group: &str, client: &str) -> Option<BTreeSet<ConnectionId>> {
         let group = self.by_name.get_mut(group)?;

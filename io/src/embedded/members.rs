@@ -171,4 +171,12 @@ impl Broker {
             None => Answer::refused(response::SYSTEM_ERROR, "the group's name can't be one, or there are too many"),
         }
     }
+
+    /// Forgets a group with its offsets. Members that still run make it known again by their next heartbeat.
+    pub(super) fn delete_group(&mut self, fields: &Fields) -> Answer {
+        if self.groups.remove(fields.get("groupName").unwrap_or_default()) {
+            self.note_offsets_changed();
+        }
+        Answer::done()
+    }
 }

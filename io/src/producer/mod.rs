@@ -27,6 +27,7 @@ use crate::remoting::client::{AUTO_TOPIC_QUEUES, Client, ROUTE_REFRESH, TEMPLATE
 use crate::remoting::code::request;
 use crate::remoting::connection::{CallError, Request, Response};
 use crate::remoting::route::{QueueAddress, Route, queue_index};
+use crate::shard::trouble::Trouble;
 
 /// Attempts for an answer whose cause is not known, before the task fails.
 const DOUBTFUL_ATTEMPTS_MAX: u32 = 8;
@@ -122,6 +123,8 @@ struct Shared<D> {
     underway_bytes: Cell<u64>,
     buffers: RefCell<Vec<BytesMut>>,
     last_warning: Cell<Option<Instant>>,
+    /// Told why deliveries are held up, while they are.
+    trouble: Rc<Trouble>,
     /// The producer is gone: deliveries end at their next step.
     closed: Cell<bool>,
 }
@@ -136,9 +139,10 @@ pub struct Producer<D> {
 }
 
 impl<D: Driver> Producer<D> {
-    /// A producer over the task's client; `turns` are shared by the tasks of one connector on this shard.
+    /// A producer over the task's client; `turns` are shared by the tasks of one connector on this shard. `trouble` is told
+    /// what deliveries wait out.
     #[must_use]
-    pub fn new(client: Client<D>, settings: ProducerSettings, turns: QueueTurns) -> Self {
+    pub fn new(client: Client<D>, settings: ProducerSettings, turns: QueueTurns, trouble: Rc<Trouble>) -> Self {
         let shared = Shared {
             client,
             settings,
@@ -151,6 +155,7 @@ impl<D: Driver> Producer<D> {
             underway_bytes: Cell::new(0),
             buffers: RefCell::default(),
             last_warning: Cell::new(None),
+            trouble,
             closed: Cell::new(false),
         };
         Self {
@@ -192,6 +197,12 @@ impl<D: Driver> Producer<D> {
         self.topics.push(Topic { name: name.clone(), route, queues, fetched: Instant::now(), rotation });
         self.by_name.insert(name, index);
         Ok(index)
+    }
+
+    /// The topic's name.
+    #[must_use]
+    pub fn topic_name(&self, topic: TopicIndex) -> Option<&Arc<str>> {
+        self.topics.get(topic.0).map(|topic| &topic.name)
     }
 
     /// Looks at the route again; batches whose queue number may have changed its meaning go out first.
@@ -540,6 +551,7 @@ impl<D> Shared<D> {
         confirmed.copied_bytes = confirmed.copied_bytes.saturating_add(batch.copied_bytes);
         confirmed.batches = confirmed.batches.saturating_add(1);
         drop(confirmed);
+        self.trouble.over();
         self.underway.set(self.underway.get().saturating_sub(1));
         self.underway_bytes.set(self.underway_bytes.get().saturating_sub(batch.payload_bytes));
         let mut buffers = self.buffers.borrow_mut();
@@ -571,6 +583,7 @@ impl<D> Shared<D> {
     fn retried(&self, target: &QueueAddress, outcome: &std::result::Result<Response, CallError>) {
         let mut confirmed = self.confirmed.borrow_mut();
         confirmed.retries = confirmed.retries.saturating_add(1);
+        self.trouble.failed(Stage::Send, &format_args!("cannot send to {}: {}", target.queue, reason(outcome)));
         if self.last_warning.get().is_none_or(|last| last.elapsed() > WARN_EVERY) {
             self.last_warning.set(Some(Instant::now()));
             tracing::warn!(queue = %target.queue, "sending is held up and tried again: {}", reason(outcome));

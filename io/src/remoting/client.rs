@@ -229,7 +229,7 @@ impl<D: Driver> Client<D> {
     }
 
     /// Calls the name servers one after the other until one answers.
-    async fn call_name_server(&self, request: &Request) -> Result<Response, CallError> {
+    pub(super) async fn call_name_server(&self, request: &Request) -> Result<Response, CallError> {
         let servers = &self.inner.settings.name_servers;
         let turn = self.inner.name_server_turn.get();
         let none =
@@ -362,16 +362,24 @@ impl<D: Driver> Client<D> {
     /// # Errors
     /// When a master refuses.
     pub async fn create_group(&self, group: &str) -> Result<(), CallError> {
+        for (_, address) in &self.masters().await? {
+            self.create_group_at(address, group).await?;
+        }
+        Ok(())
+    }
+
+    /// The same on one broker.
+    ///
+    /// # Errors
+    /// When the broker can't be reached or refuses.
+    pub async fn create_group_at(&self, address: &str, group: &str) -> Result<(), CallError> {
         let body = serde_json::json!({
             "groupName": group, "consumeEnable": true, "consumeFromMinEnable": true, "consumeBroadcastEnable": true,
             "retryQueueNums": 1, "retryMaxTimes": 16, "brokerId": 0, "whichBrokerWhenConsumeSlowly": 1,
             "notifyConsumerIdsChangedEnable": true,
         });
         let request = Request::new(request::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP).with_body(body.to_string());
-        for (_, address) in &self.masters().await? {
-            self.call(address, &request, self.inner.settings.operation_timeout).await?;
-        }
-        Ok(())
+        self.call(address, &request, self.inner.settings.operation_timeout).await.map(drop)
     }
 
     /// Sends a heartbeat's body to one broker.
@@ -421,7 +429,7 @@ impl<D: Driver> Client<D> {
     }
 
     /// A queue's number: request `code` with topic and queue id and the given further fields; gives field `field`.
-    async fn queue_number(
+    pub(super) async fn queue_number(
         &self,
         address: &str,
         request: Request,

@@ -14,6 +14,8 @@ pub mod request {
     pub const UPDATE_AND_CREATE_TOPIC: i32 = 17;
     /// All topic configurations of a broker.
     pub const GET_ALL_TOPIC_CONFIG: i32 = 21;
+    /// A broker's settings, as the text of a properties file.
+    pub const GET_BROKER_CONFIG: i32 = 26;
     /// A broker's runtime figures.
     pub const GET_BROKER_RUNTIME_INFO: i32 = 28;
     /// First offset whose message was stored at or after a time.
@@ -50,6 +52,8 @@ pub mod request {
     pub const GET_TOPIC_STATS_INFO: i32 = 202;
     /// All topics, from the name server.
     pub const GET_ALL_TOPIC_LIST_FROM_NAMESERVER: i32 = 206;
+    /// Remove a subscription group from a broker, with its offsets if told so.
+    pub const DELETE_SUBSCRIPTIONGROUP: i32 = 207;
     /// A group's committed offsets with the queues' maxima.
     pub const GET_CONSUME_STATS: i32 = 208;
     /// Remove a topic from a broker.

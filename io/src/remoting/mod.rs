@@ -1,5 +1,6 @@
 //! RocketMQ's wire protocol: frames, headers, messages, one connection, routes, and a client over several brokers.
 
+pub mod admin;
 pub mod client;
 pub mod code;
 pub mod connection;

@@ -7,18 +7,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
-use rmqc_core::command::ShardEvent;
+use rmqc_core::command::{ShardEvent, TaskSpec};
+use rmqc_core::config::connector::is_direct_task;
 use rmqc_core::host::Host;
 use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::metrics::{TaskCounters, TaskReport};
 use rmqc_core::record::ConnectRecord;
+use rmqc_core::registry::TaskBuilder;
+use rmqc_core::tap::TapStage;
 
 use super::mailbox::Events;
 use super::memory::Memory;
+use super::trouble::Troubles;
+use crate::consumer::reading::Reading;
 use crate::local::Event;
 use crate::producer::queue::QueueTurns;
 use crate::remoting::connection::Traffic;
 use crate::settings::ClusterSettings;
+use crate::task::tap::Tap;
 
 /// What a task is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +60,45 @@ pub struct TaskControl {
     pub blocked_since: Cell<Option<Instant>>,
     /// Sinks: time from a record's timestamp to its put having returned, in ms.
     pub latency_ms: RefCell<Option<Histogram<u64>>>,
+    /// What it waits out.
+    pub troubles: Troubles,
+    /// Sinks: the queues that it reads, and how far.
+    pub reading: Rc<Reading>,
+    /// The stages that its records pass.
+    pub tap_stages: &'static [TapStage],
+    /// Who looks at its records, if anybody does.
+    tap: RefCell<Option<Rc<Tap>>>,
+    /// The number of the last event about its taps.
+    pub tap_told: Cell<u64>,
 }
 
 impl TaskControl {
+    /// A task that is to start.
+    #[must_use]
+    pub fn new(task: TaskId, generation: Generation, spec: &TaskSpec) -> Self {
+        let paused = spec.paused;
+        Self {
+            task,
+            generation,
+            wanted: Cell::new(if paused { Wanted::Pause } else { Wanted::Run }),
+            changed: Event::default(),
+            stored: RefCell::new(None),
+            counters: Cell::new(TaskCounters::default()),
+            answer_due: Cell::new(!paused),
+            blocked_since: Cell::new(None),
+            latency_ms: RefCell::new(None),
+            troubles: Troubles::default(),
+            reading: Rc::default(),
+            tap_stages: match spec.factory.build {
+                _ if is_direct_task(&spec.config) => TapStage::OF_DIRECT,
+                TaskBuilder::Source(_) => TapStage::OF_SOURCE,
+                TaskBuilder::Sink(_) => TapStage::OF_SINK,
+            },
+            tap: RefCell::new(None),
+            tap_told: Cell::new(0),
+        }
+    }
+
     /// Tells the task what to do.
     pub fn want(&self, wanted: Wanted) {
         self.wanted.set(wanted);
@@ -93,6 +135,28 @@ impl TaskControl {
         self.blocked_since.get().map_or(0, |since| u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
+    /// The tap on it, if there is one: the one look a batch that taps cost a task without one.
+    #[must_use]
+    pub fn tap(&self) -> Option<Rc<Tap>> {
+        self.tap.borrow().clone()
+    }
+
+    /// Puts a tap in the place of the one before, which ends.
+    pub fn set_tap(&self, tap: Option<Rc<Tap>>) {
+        let before = self.tap.replace(tap);
+        if let Some(before) = before {
+            before.end();
+        }
+    }
+
+    /// Takes a tap that is over off.
+    pub fn forget_tap(&self, tap: &Rc<Tap>) {
+        let mut present = self.tap.borrow_mut();
+        if present.as_ref().is_some_and(|present| Rc::ptr_eq(present, tap)) {
+            *present = None;
+        }
+    }
+
     /// Records how long each of the records that a sink has just accepted was on its way; those without a time don't
     /// count.
     pub fn record_latency(&self, records: &[ConnectRecord]) {
@@ -112,7 +176,13 @@ impl TaskControl {
         let mut counters = self.counters.get();
         // A wait that goes on counts too: the task that stands for good is the one to look at.
         counters.blocked_us = counters.blocked_us.saturating_add(self.blocked_us());
-        TaskReport { task: self.task.clone(), counters, latency_ms: self.latency_ms.borrow().clone() }
+        TaskReport {
+            task: self.task.clone(),
+            counters,
+            latency_ms: self.latency_ms.borrow().clone(),
+            lag_records: self.reading.lag(),
+            holding: self.troubles.longest(self.reading.holding()),
+        }
     }
 }
 

@@ -4,11 +4,11 @@
 //! the control plane, on whatever runtime, through [`tokio::sync::Notify`]. Nobody is told twice: a side that is not
 //! waiting is left alone.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::task::{Poll, Waker};
 
 use crossbeam_queue::ArrayQueue;
@@ -54,6 +54,8 @@ pub(super) struct Mailbox {
     senders: AtomicUsize,
     command_room: Notify,
     events: ArrayQueue<ShardEvent>,
+    /// Events taken out so far.
+    events_taken: AtomicU64,
     event_came: Arc<EventBell>,
     wants_event_room: AtomicBool,
     event_room: Notifier,
@@ -76,6 +78,7 @@ impl Mailbox {
             senders: AtomicUsize::new(0),
             command_room: Notify::new(),
             events: ArrayQueue::new(SHARD_EVENTS_MAX),
+            events_taken: AtomicU64::new(0),
             event_came,
             wants_event_room: AtomicBool::new(false),
             event_room,
@@ -104,6 +107,7 @@ impl Mailbox {
     /// Takes an event out, if there is one.
     pub(super) fn take_event(&self) -> Option<ShardEvent> {
         let event = self.events.pop()?;
+        self.events_taken.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // Told at half, so that the shard comes back for many at once. It asked before it found no room, and whoever
         // empties the queue passes here.
@@ -189,6 +193,8 @@ impl Commands {
 #[derive(Clone)]
 pub struct Events {
     mailbox: Arc<Mailbox>,
+    /// Events put in so far; only this shard puts any in.
+    sent: Rc<Cell<u64>>,
     /// Senders on this shard that wait for room.
     waiting: Rc<RefCell<Vec<Waker>>>,
 }
@@ -225,8 +231,21 @@ impl Events {
             return Ok(());
         }
         self.mailbox.events.push(event)?;
+        self.sent.set(self.sent.get().wrapping_add(1));
         self.mailbox.event_came.ring();
         Ok(())
+    }
+
+    /// Number of events sent so far. The event sent last waits in the mailbox while [`Events::taken`] is smaller.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Number of events that the control plane has taken so far.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.mailbox.events_taken.load(Ordering::Relaxed)
     }
 }
 
@@ -243,5 +262,5 @@ pub(super) fn bind<D: Driver>(mailbox: &Arc<Mailbox>, seeds: MailboxSeeds) -> (C
             senders.into_iter().for_each(Waker::wake);
         }
     });
-    (commands, Events { mailbox: Arc::clone(mailbox), waiting })
+    (commands, Events { mailbox: Arc::clone(mailbox), sent: Rc::default(), waiting })
 }

@@ -7,4 +7,5 @@ pub mod memory;
 pub mod pin;
 mod port;
 pub mod tasks;
+pub mod trouble;
 mod watchdog;

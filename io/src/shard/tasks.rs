@@ -8,7 +8,8 @@ use std::rc::Rc;
 use rmqc_core::command::{ShardCommand, ShardEvent, TaskSpec};
 use rmqc_core::id::{Generation, TaskId};
 use rmqc_core::limits::SHARD_TASKS_MAX;
-use rmqc_core::metrics::{ShardReport, TaskCounters};
+use rmqc_core::metrics::ShardReport;
+use rmqc_core::tap::TapSpec;
 
 use super::context::{ShardContext, TaskControl, Wanted};
 use super::executor::{Seat, ShardMain};
@@ -18,6 +19,7 @@ use crate::local::Event;
 use crate::remoting::connection::Traffic;
 use crate::settings::ClusterSettings;
 use crate::task::run_task;
+use crate::task::tap::{Tap, carry};
 
 /// The data plane's shard: runs tasks against one cluster.
 pub struct DataShard {
@@ -63,6 +65,7 @@ impl ShardMain for DataShard {
                 ShardCommand::PositionsRefused(task, generation, reason) => {
                     tasks.answer(&task, generation, Err(reason));
                 }
+                ShardCommand::TapTask(task, generation, spec) => tap::<D>(&context, &tasks, task, generation, spec),
                 ShardCommand::Report(number) => {
                     let report = Box::new(tasks.report(&context));
                     context.tell(ShardEvent::Report(context.shard, number, report)).await;
@@ -105,26 +108,30 @@ async fn start<D: Driver>(context: &Rc<ShardContext>, tasks: &Rc<Tasks>, spec: T
         context.tell(ShardEvent::TaskFailed { task, generation, cause, restart: true }).await;
         return;
     }
-    let control = Rc::new(TaskControl {
-        task: task.clone(),
-        generation,
-        wanted: Cell::new(if spec.paused { Wanted::Pause } else { Wanted::Run }),
-        changed: Event::default(),
-        stored: RefCell::new(None),
-        counters: Cell::new(TaskCounters::default()),
-        answer_due: Cell::new(!spec.paused),
-        blocked_since: Cell::new(None),
-        latency_ms: RefCell::new(None),
-    });
+    let control = Rc::new(TaskControl::new(task.clone(), generation, &spec));
     tasks.running.borrow_mut().insert(task.clone(), control.clone());
     let (context, tasks) = (context.clone(), tasks.clone());
     D::spawn(async move {
         run_task::<D>(context, control, spec, || {
-            tasks.running.borrow_mut().remove(&task);
+            if let Some(control) = tasks.running.borrow_mut().remove(&task) {
+                control.set_tap(None);
+            }
             tasks.ended.notify();
         })
         .await;
     });
+}
+
+/// Puts a tap on a task. Of a task that is not there it says at once that it is over.
+fn tap<D: Driver>(context: &Rc<ShardContext>, tasks: &Rc<Tasks>, task: TaskId, generation: Generation, spec: TapSpec) {
+    let Some(control) = tasks.find(&task, generation) else {
+        // Lost when the mailbox is full: the tap then lasts as long as it was to last.
+        let _ = context.events.try_send(ShardEvent::Tapped(task, spec.number, Vec::new(), true));
+        return;
+    };
+    let tap = Rc::new(Tap::new(task, spec, control.tap_stages));
+    control.set_tap(Some(tap.clone()));
+    D::spawn(carry::<D>(tap, control, context.events.clone()));
 }
 
 impl Tasks {

@@ -20,19 +20,21 @@ use rmqc_core::inflight::Sequence;
 use rmqc_core::position::Position;
 use rmqc_core::record::{ConnectRecord, RecordBatch};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind, TaskBuilder, find_task};
+use rmqc_core::tap::TapStage;
 use rmqc_core::transform::Outcome;
 
 use super::commit::Commits;
 use super::errant::{Errant, Letters, try_again};
 use super::{
-    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, chain, commit_interval, hold, size, stand_still, task_client,
-    task_context, tell_running, tell_state, topic_of, wait_to_retry,
+    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, chain, commit_interval, hold, poll_settles, size, stand_still,
+    task_client, task_context, tell_running, tell_state, topic_of, wait_to_retry,
 };
 use crate::driver::Driver;
 use crate::local::{First, first};
 use crate::remoting::client::Client;
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
 use crate::shard::memory::Share;
+use crate::shard::trouble::Call;
 
 /// Most records of one batch.
 const BATCH_RECORDS_MAX: usize = 4096;
@@ -212,7 +214,11 @@ async fn run_loop<D: Driver>(halves: &mut Halves, mut flow: Flow<D>) -> Result<T
             return Ok(TaskEnd::Abandoned);
         }
         match flow.control.wanted.get() {
-            Wanted::Run => tell_running(&flow.shard, &flow.control).await,
+            Wanted::Run => {
+                // No record is tried again here: the last one's tries are over.
+                flow.control.troubles.over(Call::Convert);
+                tell_running(&flow.shard, &flow.control).await;
+            }
             wanted => {
                 let drained = flow.drain(&mut *halves.sink, false).await?;
                 flow.tell_committed(&mut *halves.source).await?;
@@ -250,7 +256,10 @@ async fn run_loop<D: Driver>(halves: &mut Halves, mut flow: Flow<D>) -> Result<T
         }
         let polled = flow.poll(halves).await?;
         match polled {
-            Ok(()) => failures = 0,
+            Ok(()) => {
+                failures = 0;
+                flow.control.troubles.over(Call::Poll);
+            }
             // The source has moved past what it could not read.
             Err(error) if error.retry() == Retry::BadRecord && flow.errant.policy.tolerant => {
                 flow.errant.log(&error, "the source has no record");
@@ -262,7 +271,7 @@ async fn run_loop<D: Driver>(halves: &mut Halves, mut flow: Flow<D>) -> Result<T
                 // What came before the trouble is delivered first.
                 flow.put(&mut *halves.sink).await?;
                 failures = failures.saturating_add(1);
-                wait_to_retry(&flow.control, &flow.client, error, failures).await?;
+                wait_to_retry(&flow.control, &flow.client, Call::Poll, error, failures).await?;
             }
         }
     }
@@ -306,7 +315,8 @@ impl<D: Driver> Flow<D> {
         let mut poll = halves.source.poll(polled);
         loop {
             let seen = self.control.changed.seen();
-            let waiting = first(self.control.changed.since(seen), self.commit_due());
+            let told = first(self.control.changed.since(seen), self.commit_due());
+            let waiting = first(told, poll_settles::<D>(&self.control));
             if let First::A(outcome) = first(&mut poll, waiting).await {
                 return Ok(outcome);
             }
@@ -321,6 +331,11 @@ impl<D: Driver> Flow<D> {
     async fn take(&mut self, polled: &mut RecordBatch) -> Result<()> {
         self.batch.bytes = polled.bytes() as u64;
         self.share.set(self.batch.bytes);
+        let tap = self.control.tap();
+        if let Some(tap) = &tap {
+            tap.look_at_records(TapStage::Poll, polled.records());
+        }
+        let before = self.batch.records.len();
         for (at, mut record) in polled.drain().enumerate() {
             if at % YIELD_EVERY == YIELD_EVERY.saturating_sub(1) {
                 D::yield_if_needed().await;
@@ -350,6 +365,9 @@ impl<D: Driver> Flow<D> {
             }
             self.batch.positions.push(position);
         }
+        if let Some(tap) = &tap {
+            tap.look_at_records(TapStage::Transform, self.batch.records.get(before..).unwrap_or_default());
+        }
         Ok(())
     }
 
@@ -376,6 +394,9 @@ impl<D: Driver> Flow<D> {
         if self.batch.positions.is_empty() && self.batch.stop.is_none() {
             return Ok(true);
         }
+        if let Some(tap) = self.control.tap() {
+            tap.look_at_records(TapStage::Put, &self.batch.records);
+        }
         let mut attempt = 0u32;
         while !self.batch.records.is_empty() {
             let outcome = sink.put(&self.batch.records).await;
@@ -401,7 +422,7 @@ impl<D: Driver> Flow<D> {
                 }
                 (Err(error), _) => {
                     attempt = attempt.saturating_add(1);
-                    wait_to_retry(&self.control, &self.client, error, attempt).await?;
+                    wait_to_retry(&self.control, &self.client, Call::Put, error, attempt).await?;
                 }
             }
             if self.control.wanted.get() != Wanted::Run {
@@ -448,6 +469,7 @@ impl<D: Driver> Flow<D> {
 
     fn accepted(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
+        self.control.troubles.over(Call::Put);
         self.share.set(0);
         self.give_up(&batch.bad)?;
         let filtered = batch.filtered();
@@ -517,7 +539,7 @@ impl<D: Driver> Flow<D> {
         while self.until_commit().is_some_and(|left| left.is_zero()) && self.control.wanted.get() == Wanted::Run {
             if let Err(error) = self.commit(sink).await {
                 attempt = attempt.saturating_add(1);
-                wait_to_retry(&self.control, &self.client, error, attempt).await?;
+                wait_to_retry(&self.control, &self.client, Call::Commit, error, attempt).await?;
             }
         }
         Ok(())
@@ -533,6 +555,7 @@ impl<D: Driver> Flow<D> {
             }
             self.confirm();
         }
+        self.control.troubles.over(Call::Commit);
         self.commits.start().await;
         Ok(())
     }
@@ -577,7 +600,7 @@ impl<D: Driver> Flow<D> {
             }
             if let Some(error) = trouble {
                 attempt = attempt.saturating_add(1);
-                wait_to_retry(&self.control, &self.client, error, attempt).await?;
+                wait_to_retry(&self.control, &self.client, Call::Commit, error, attempt).await?;
                 continue;
             }
             let told = self.control.changed.since(seen);

@@ -1,5 +1,6 @@
 //! Records that are given up: carries out what the policy decides, logs, counts, and writes dead letters.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use crate::remoting::client::Client;
 use crate::remoting::message::Message;
 use crate::remoting::properties::{KEYS, find};
 use crate::shard::context::{TaskControl, Wanted};
+use crate::shard::trouble::{Call, Trouble};
 
 /// Longest wait for letters on their way before the caller looks at what else there is to do.
 const LETTERS_WAIT: Duration = Duration::from_secs(1);
@@ -99,9 +101,13 @@ pub(super) async fn try_again<D: Driver>(
     match errant.policy.decide(failure) {
         Decision::RetryAfter(delay) => {
             control.count(|counters| counters.retries = counters.retries.saturating_add(1));
+            control.troubles.failed(Call::Convert, error);
             wait_while::<D>(control, Wanted::Run, delay).await
         }
-        Decision::GiveUp | Decision::Stop => false,
+        Decision::GiveUp | Decision::Stop => {
+            control.troubles.over(Call::Convert);
+            false
+        }
     }
 }
 
@@ -147,18 +153,27 @@ impl<D: Driver> Letters<D> {
         let Some(queue) = errant.letter_queue() else { return Ok(None) };
         let mut attempt = 0u32;
         while control.wanted.get() != Wanted::Stop {
-            match Self::find(client, queue, PropertiesWriter::new(unique_ids(client_number))).await {
-                Ok(letters) => return Ok(Some(letters)),
+            let writer = PropertiesWriter::new(unique_ids(client_number));
+            match Self::find(client, queue, writer, control.troubles.sending.clone()).await {
+                Ok(letters) => {
+                    control.troubles.over(Call::Topic);
+                    return Ok(Some(letters));
+                }
                 Err(error) => {
                     attempt = attempt.saturating_add(1);
-                    wait_to_retry(control, client, error, attempt).await?;
+                    wait_to_retry(control, client, Call::Topic, error, attempt).await?;
                 }
             }
         }
         Ok(None)
     }
 
-    async fn find(client: &Client<D>, queue: &DeadLetterQueue, writer: PropertiesWriter) -> Result<Self> {
+    async fn find(
+        client: &Client<D>,
+        queue: &DeadLetterQueue,
+        writer: PropertiesWriter,
+        trouble: Rc<Trouble>,
+    ) -> Result<Self> {
         let settings = ProducerSettings {
             batch_bytes_max: 256 * 1024,
             batch_messages_max: 1024,
@@ -166,7 +181,7 @@ impl<D: Driver> Letters<D> {
             // A letter follows its key's queue, so that those of one key stay in order.
             ordered: true,
         };
-        let mut producer = Producer::new(client.clone(), settings, QueueTurns::default());
+        let mut producer = Producer::new(client.clone(), settings, QueueTurns::default(), trouble);
         let topic = letter_topic(&mut producer, queue).await?;
         Ok(Self { producer, topic, writer, sent: 0, stored: 0 })
     }

@@ -50,14 +50,28 @@ impl Stages {
             let what = format!("topic {topic}, queue {}, offset {}", message.queue_id, message.queue_offset);
             error.at_place(what)
         };
-        let mut record = self.decode(topic, message).map_err(place)?;
-        let offset =
-            RecordOffset::Counter { field: "queueOffset", value: u64::try_from(message.queue_offset).unwrap_or(0) };
-        record.position = Some(Position { partition: partition.clone(), offset });
+        let mut record = self.convert(topic, partition, message).map_err(place)?;
         match self.chain.apply(&mut record).map_err(place)? {
             Outcome::Keep => Ok(Some(record)),
             Outcome::Drop => Ok(None),
         }
+    }
+
+    /// The record of a message, before the chain.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn convert(
+        &self,
+        topic: &Arc<str>,
+        partition: &Arc<RecordPartition>,
+        message: &Message,
+    ) -> Result<ConnectRecord> {
+        let mut record = self.decode(topic, message)?;
+        let offset =
+            RecordOffset::Counter { field: "queueOffset", value: u64::try_from(message.queue_offset).unwrap_or(0) };
+        record.position = Some(Position { partition: partition.clone(), offset });
+        Ok(record)
     }
 
     /// Key from `KEYS`, value from the body, time from `connect.timestamp` or the born time.

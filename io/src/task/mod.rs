@@ -8,6 +8,7 @@ mod messages;
 mod records;
 pub mod sink;
 pub mod source;
+pub mod tap;
 
 use std::net::Ipv4Addr;
 use std::panic::AssertUnwindSafe;
@@ -33,9 +34,13 @@ use crate::local::{First, first};
 use crate::remoting::client::Client;
 use crate::remoting::unique_id::UniqueIds;
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
+use crate::shard::trouble::Call;
 
 /// Longest time that a stopping or pausing task waits for its records to be confirmed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A poll that failed before and has now waited for so long is called well.
+const POLL_SETTLES: Duration = Duration::from_secs(5);
 
 /// How a task ended.
 #[derive(Debug)]
@@ -138,11 +143,13 @@ fn chain(config: &Properties) -> Result<Chain> {
     Chain::from_config(config).map_err(|errors| ConnectError::fatal(Stage::Lifecycle, errors.to_string()))
 }
 
-/// Waits after a failed call as its error says; gives the error back when the task must end. Ends early when the task
+/// Waits after a failed call as its error says, and lets the task's reports tell of it until the call is said to be over;
+/// gives the error back when the task must end. Ends early when the task
 /// is told to do something else: whoever tries again must look at that first.
 async fn wait_to_retry<D: Driver>(
     control: &TaskControl,
     client: &Client<D>,
+    call: Call,
     error: ConnectError,
     attempt: u32,
 ) -> Result<()> {
@@ -150,6 +157,7 @@ async fn wait_to_retry<D: Driver>(
         return Err(error);
     }
     control.count(|counters| counters.retries = counters.retries.saturating_add(1));
+    control.troubles.failed(call, &error);
     if attempt == 1 || attempt.is_multiple_of(20) {
         tracing::warn!(task = %control.task, attempt, "held up and tried again: {error}");
     }
@@ -170,14 +178,25 @@ async fn wait_while<D: Driver>(control: &TaskControl, wanted: Wanted, delay: Dur
     false
 }
 
+/// Completes when a poll that follows failures has gone on for so long that it waits for data and not for its source: then
+/// the trouble is over, though nothing has come yet.
+async fn poll_settles<D: Driver>(control: &TaskControl) {
+    if !control.troubles.is_failing(Call::Poll) {
+        return std::future::pending().await;
+    }
+    D::sleep(POLL_SETTLES).await;
+    control.troubles.over(Call::Poll);
+}
+
 /// Asks the control plane to pause the connector and stands still until it has told the task so.
 async fn hold(shard: &ShardContext, control: &TaskControl, cause: String) {
     tracing::warn!(task = %control.task, "{cause}");
+    control.troubles.failed(Call::Pause, &ConnectError::later(Stage::Lifecycle, cause.clone()));
     shard.tell(ShardEvent::PauseWanted(control.task.clone(), control.generation, cause)).await;
     loop {
         let seen = control.changed.seen();
         if control.wanted.get() != Wanted::Run || (shard.abandoned)() {
-            return;
+            return control.troubles.over(Call::Pause);
         }
         control.changed.since(seen).await;
     }
@@ -212,6 +231,9 @@ async fn tell_running(shard: &ShardContext, control: &TaskControl) {
 
 /// Tells the control plane that the task moves records, or stands still.
 async fn tell_state(shard: &ShardContext, control: &TaskControl, paused: bool) {
+    if paused {
+        control.troubles.all_over();
+    }
     let (task, generation) = (control.task.clone(), control.generation);
     let event =
         if paused { ShardEvent::TaskPaused(task, generation) } else { ShardEvent::TaskRunning(task, generation) };

@@ -16,6 +16,7 @@ use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::position::RecordPartition;
 use rmqc_core::record::ConnectRecord;
+use rmqc_core::tap::TapStage;
 
 use super::batch::{Bad, Batch, Mark};
 use super::errant::{Errant, Letters, consumed, try_again};
@@ -33,6 +34,7 @@ use crate::local::first;
 use crate::remoting::client::Client;
 use crate::remoting::message::Message;
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
+use crate::shard::trouble::Call;
 
 /// Most records of one put.
 const PUT_RECORDS_MAX: usize = 4096;
@@ -118,7 +120,12 @@ fn flow<D: Driver>(
         shard: shard.clone(),
         control: control.clone(),
         client: client.clone(),
-        consumer: Consumer::new(client.clone(), consumer_settings(spec)?, shard.memory.share()),
+        consumer: Consumer::new(
+            client.clone(),
+            consumer_settings(spec)?,
+            shard.memory.share(),
+            control.reading.clone(),
+        ),
         stages: Stages::build(config)?,
         errant: Errant::new(&spec.task, config),
         sink_class: spec.factory.java_task_class,
@@ -179,7 +186,11 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSinkTask, flow: &mut Flow<D>) -> 
             return Ok(TaskEnd::Abandoned);
         }
         match flow.control.wanted.get() {
-            Wanted::Run => tell_running(&flow.shard, &flow.control).await,
+            Wanted::Run => {
+                // No record is tried again here: the last one's tries are over.
+                flow.control.troubles.over(Call::Convert);
+                tell_running(&flow.shard, &flow.control).await;
+            }
             wanted => {
                 flow.commit(task).await?;
                 if flow.control.wanted.get() != wanted {
@@ -240,9 +251,12 @@ impl<D: Driver> Flow<D> {
             if !self.consumer.revoked().is_empty() {
                 self.commit_what_is_given_up(task).await?;
             }
-            if let Err(error) = self.consumer.rebalance().await {
-                attempt = attempt.saturating_add(1);
-                wait_to_retry(&self.control, &self.client, error, attempt).await?;
+            match self.consumer.rebalance().await {
+                Ok(()) => self.control.troubles.over(Call::Assign),
+                Err(error) => {
+                    attempt = attempt.saturating_add(1);
+                    wait_to_retry(&self.control, &self.client, Call::Assign, error, attempt).await?;
+                }
             }
         }
         Ok(())
@@ -257,9 +271,10 @@ impl<D: Driver> Flow<D> {
             attempt = attempt.saturating_add(1);
             if started.elapsed() >= DRAIN_TIMEOUT && error.retry() == Retry::Later {
                 tracing::warn!(task = %self.control.task, "queues are given up without a commit: {error}");
+                self.control.troubles.over(Call::Commit);
                 return Ok(());
             }
-            wait_to_retry(&self.control, &self.client, error, attempt).await?;
+            wait_to_retry(&self.control, &self.client, Call::Commit, error, attempt).await?;
             if self.control.wanted.get() != Wanted::Run {
                 return Ok(());
             }
@@ -295,6 +310,12 @@ impl<D: Driver> Flow<D> {
         let (topic, partition) = (owned.target.queue.topic.clone(), owned.partition.clone());
         let Pulled { messages, mut next_offset, bytes, moved } = pulled;
         let keep = self.errant.keeps_origins();
+        let tap = self.control.tap();
+        if let Some(tap) = &tap {
+            tap.look_at_pulled(&topic, &messages);
+            tap.look_at_converted(&self.stages, &topic, &partition, &messages);
+        }
+        let before = batch.records.len();
         for message in messages {
             let mut made = self.stages.record(&topic, &partition, &message);
             if made.is_err() {
@@ -325,6 +346,9 @@ impl<D: Driver> Flow<D> {
             batch.pulled = batch.pulled.saturating_add(1);
             batch.payload_bytes = batch.payload_bytes.saturating_add(bytes);
         }
+        if let Some(tap) = &tap {
+            tap.look_at_records(TapStage::Transform, batch.records.get(before..).unwrap_or_default());
+        }
         batch.marks.push(Mark { queue, next_offset, bytes, moved, records_end: batch.records.len() });
         Ok(())
     }
@@ -350,6 +374,9 @@ impl<D: Driver> Flow<D> {
 
     /// Puts until the sink accepts; a sink whose target is away is tried again with back-off.
     async fn put(&self, task: &mut dyn DynSinkTask, batch: &mut Batch) -> Result<Put> {
+        if let Some(tap) = self.control.tap() {
+            tap.look_at_records(TapStage::Put, &batch.records);
+        }
         let mut attempt = 0u32;
         while !batch.records.is_empty() {
             let outcome = task.put(&batch.records).await;
@@ -373,7 +400,7 @@ impl<D: Driver> Flow<D> {
                 }
                 (Err(error), _) => {
                     attempt = attempt.saturating_add(1);
-                    wait_to_retry(&self.control, &self.client, error, attempt).await?;
+                    wait_to_retry(&self.control, &self.client, Call::Put, error, attempt).await?;
                 }
             }
             if self.control.wanted.get() != Wanted::Run || self.consumer.needs_rebalance() {
@@ -414,6 +441,7 @@ impl<D: Driver> Flow<D> {
 
     /// The sink has the batch: its queues have got further, and what is bad goes to the dead letter queue.
     fn accepted(&mut self, batch: &mut Batch) -> Result<()> {
+        self.control.troubles.over(Call::Put);
         for mark in &batch.marks {
             if mark.moved {
                 self.consumer.moved(mark.queue, mark.next_offset);
@@ -485,7 +513,7 @@ impl<D: Driver> Flow<D> {
                 return Err(ConnectError::fatal(Stage::Lifecycle, what).caused_by(error));
             }
             attempt = attempt.saturating_add(1);
-            wait_to_retry(&self.control, &self.client, error, attempt).await?;
+            wait_to_retry(&self.control, &self.client, Call::Commit, error, attempt).await?;
             self.consumer.follow_brokers();
         }
         Ok(())
@@ -503,6 +531,7 @@ impl<D: Driver> Flow<D> {
         self.consumer.commit().await?;
         let records = std::mem::take(&mut self.uncommitted);
         self.dirty_since = None;
+        self.control.troubles.over(Call::Commit);
         self.control.count(|counters| {
             counters.commits = counters.commits.saturating_add(1);
             counters.records_committed = counters.records_committed.saturating_add(records);

@@ -16,14 +16,15 @@ use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::inflight::Sequence;
 use rmqc_core::position::Position;
 use rmqc_core::record::{ConnectRecord, RecordBatch};
+use rmqc_core::tap::TapStage;
 use rmqc_core::transform::Outcome;
 
 use super::commit::Commits;
 use super::errant::{Errant, letter_topic, try_again, unwritable};
 use super::records::{Encoded, Stages, topic_name};
 use super::{
-    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, hold, size, stand_still, task_client,
-    task_context, tell_running, tell_state, unique_ids, wait_to_retry,
+    CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, hold, poll_settles, size, stand_still,
+    task_client, task_context, tell_running, tell_state, unique_ids, wait_to_retry,
 };
 use crate::driver::Driver;
 use crate::local::{First, first};
@@ -33,6 +34,7 @@ use crate::remoting::client::Client;
 use crate::remoting::properties::{KEYS, find};
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
 use crate::shard::memory::Share;
+use crate::shard::trouble::Call;
 
 /// Most records of one poll.
 const POLL_RECORDS_MAX: usize = 8192;
@@ -113,7 +115,12 @@ pub(super) async fn run<D: Driver>(
     };
     let letter_ids = shard.next_client();
     let flow = Flow {
-        producer: Producer::new(client.clone(), settings, shard.turns_of(&spec.task.connector)),
+        producer: Producer::new(
+            client.clone(),
+            settings,
+            shard.turns_of(&spec.task.connector),
+            control.troubles.sending.clone(),
+        ),
         share: shard.memory.share(),
         commits: Commits::new(shard.clone(), control.clone()),
         shard,
@@ -154,7 +161,11 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
             return Ok(TaskEnd::Abandoned);
         }
         match flow.control.wanted.get() {
-            Wanted::Run => tell_running(&flow.shard, &flow.control).await,
+            Wanted::Run => {
+                // No record is tried again here: the last one's tries are over.
+                flow.control.troubles.over(Call::Convert);
+                tell_running(&flow.shard, &flow.control).await;
+            }
             wanted => {
                 let drained = flow.drain(false).await?;
                 flow.tell_committed(task).await?;
@@ -188,10 +199,13 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
         let records = batch.len() as u64;
         flow.send(&mut stages, &mut batch).await?;
         match polled {
-            Ok(()) => failures = 0,
+            Ok(()) => {
+                failures = 0;
+                flow.control.troubles.over(Call::Poll);
+            }
             Err(error) if error.retry() == Retry::Later => {
                 failures = failures.saturating_add(1);
-                wait_to_retry(&flow.control, &flow.client, error, failures).await?;
+                wait_to_retry(&flow.control, &flow.client, Call::Poll, error, failures).await?;
             }
             // The source has moved past what it could not read.
             Err(error) if error.retry() == Retry::BadRecord && flow.errant.policy.tolerant => flow.skip(&error),
@@ -245,7 +259,7 @@ impl<D: Driver> Flow<D> {
             let changed = self.producer.changed();
             let seen = (changed.seen(), self.control.changed.seen());
             let told = first(changed.since(seen.0), self.control.changed.since(seen.1));
-            let waiting = first(told, self.commit_due());
+            let waiting = first(first(told, self.commit_due()), poll_settles::<D>(&self.control));
             if let First::A(polled) = first(&mut poll, waiting).await {
                 return Ok(polled);
             }
@@ -316,16 +330,30 @@ impl<D: Driver> Flow<D> {
             counters.records_in = counters.records_in.saturating_add(records);
             counters.bytes_in = counters.bytes_in.saturating_add(bytes);
         });
-        self.send_all(stages, batch.drain().map(Held::Polled)).await
+        match self.control.tap() {
+            None => self.send_all::<false>(stages, batch.drain().map(Held::Polled)).await,
+            Some(tap) => {
+                tap.look_at_records(TapStage::Poll, batch.records());
+                self.send_all::<true>(stages, batch.drain().map(Held::Polled)).await
+            }
+        }
     }
 
     /// Goes on with what waited for its topic.
     async fn send_held(&mut self, stages: &mut Stages) -> Result<()> {
         let held = std::mem::take(&mut self.held);
-        self.send_all(stages, held.into_iter()).await
+        match self.control.tap() {
+            None => self.send_all::<false>(stages, held.into_iter()).await,
+            Some(_) => self.send_all::<true>(stages, held.into_iter()).await,
+        }
     }
 
-    async fn send_all(&mut self, stages: &mut Stages, records: impl Iterator<Item = Held>) -> Result<()> {
+    /// Hands records on. Whether somebody may be looking is known when it is compiled, so that nobody looking costs nothing.
+    async fn send_all<const LOOKED_AT: bool>(
+        &mut self,
+        stages: &mut Stages,
+        records: impl Iterator<Item = Held>,
+    ) -> Result<()> {
         let now_ms = crate::host::unix_ms();
         let mut topic: Option<(String, TopicIndex)> = None;
         let mut records = records.enumerate();
@@ -333,11 +361,18 @@ impl<D: Driver> Flow<D> {
             if at % YIELD_EVERY == YIELD_EVERY.saturating_sub(1) {
                 D::yield_if_needed().await;
             }
+            let is_new = matches!(held, Held::Polled(_));
             let ready = match held {
                 Held::Ready(ready) => Some(ready),
                 Held::Polled(record) if stages.chain.is_empty() => Some(Ready { record, original: None }),
                 Held::Polled(record) => self.transform(stages, record, now_ms).await?,
             };
+            if LOOKED_AT
+                && is_new
+                && let Some(ready) = &ready
+            {
+                self.look_at_record(&ready.record);
+            }
             let Some(mut ready) = ready else {
                 if self.stop.is_some() {
                     break;
@@ -359,7 +394,7 @@ impl<D: Driver> Flow<D> {
                     index
                 }
             };
-            if let Err(error) = self.send_record(stages, &mut ready.record, index, now_ms)? {
+            if let Err(error) = self.send_record::<LOOKED_AT>(stages, &mut ready.record, index, now_ms)? {
                 self.send_failed(stages, ready, error, index, now_ms).await?;
             }
             if self.stop.is_some() {
@@ -368,6 +403,12 @@ impl<D: Driver> Flow<D> {
         }
         self.producer.flush_if_idle();
         Ok(())
+    }
+
+    fn look_at_record(&self, record: &ConnectRecord) {
+        if let Some(tap) = self.control.tap() {
+            tap.look_at_records(TapStage::Transform, std::slice::from_ref(record));
+        }
     }
 
     /// A record through the chain; nothing when it was dropped, given up, or stops the task.
@@ -420,10 +461,13 @@ impl<D: Driver> Flow<D> {
         let mut attempt = 0u32;
         loop {
             match self.producer.topic(name).await {
-                Ok(index) => return Ok(Some(index)),
+                Ok(index) => {
+                    self.control.troubles.over(Call::Topic);
+                    return Ok(Some(index));
+                }
                 Err(error) => {
                     attempt = attempt.saturating_add(1);
-                    wait_to_retry(&self.control, &self.client, error, attempt).await?;
+                    wait_to_retry(&self.control, &self.client, Call::Topic, error, attempt).await?;
                 }
             }
             if self.control.wanted.get() != Wanted::Run {
@@ -434,7 +478,7 @@ impl<D: Driver> Flow<D> {
 
     /// Converts a record and hands it to the producer; its position is taken then. Gives the reason of one that can't be
     /// converted.
-    fn send_record(
+    fn send_record<const LOOKED_AT: bool>(
         &mut self,
         stages: &mut Stages,
         record: &mut ConnectRecord,
@@ -445,6 +489,11 @@ impl<D: Driver> Flow<D> {
             Ok(Encoded { key, body, properties }) => {
                 let position = record.position.take().ok_or_else(without_position)?;
                 let sequence = self.commits.inflight.push(position);
+                if LOOKED_AT && let Some(tap) = self.control.tap() {
+                    let timestamp_ms = record.timestamp_ms;
+                    let parts = (self.producer.topic_name(topic), timestamp_ms, key.as_deref(), &body[..], properties);
+                    tap.look_at_sent(parts);
+                }
                 let key = key.as_deref().map(String::from_utf8_lossy);
                 self.producer.append(topic, key.as_deref(), &body, properties, sequence)?;
                 Ok(Ok(()))
@@ -465,7 +514,7 @@ impl<D: Driver> Flow<D> {
         let (mut ready, mut error) = (ready, error);
         let (started, mut attempt) = (Instant::now(), 1u32);
         while self.try_again(&error, attempt, started).await {
-            match self.send_record(stages, &mut ready.record, topic, now_ms)? {
+            match self.send_record::<true>(stages, &mut ready.record, topic, now_ms)? {
                 Ok(()) => return Ok(()),
                 Err(failed) => error = failed,
             }
@@ -559,11 +608,12 @@ impl<D: Driver> Flow<D> {
             match letter_topic(&mut self.producer, &queue).await {
                 Ok(index) => {
                     self.letter_topic = Some(index);
+                    self.control.troubles.over(Call::Topic);
                     return Ok(());
                 }
                 Err(error) => {
                     attempt = attempt.saturating_add(1);
-                    wait_to_retry(&self.control, &self.client, error, attempt).await?;
+                    wait_to_retry(&self.control, &self.client, Call::Topic, error, attempt).await?;
                 }
             }
         }

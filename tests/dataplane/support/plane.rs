@@ -1,10 +1,11 @@
 //! A running data plane, with a control plane that only notes what it hears and stores positions as told.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use rmqc_core::cluster_port::ClusterPort;
 use rmqc_core::command::{ShardCommand, ShardEvent, ShardPort, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::id::{Generation, ShardId, TaskId};
@@ -55,6 +56,8 @@ struct Heard {
 pub struct Plane {
     pub port: Arc<dyn ShardPort>,
     pub store: Arc<Mutex<Store>>,
+    /// While set, at most one more event is taken: the mailboxes fill.
+    pub deaf: Arc<AtomicBool>,
     heard: Arc<Heard>,
     runtime: tokio::runtime::Runtime,
 }
@@ -97,8 +100,8 @@ impl Options {
         self.start_with(Arc::new(Mutex::new(Store { mode: StoreMode::Keep, positions: BTreeMap::new(), stored: 0 })))
     }
 
-    /// With positions from before.
-    pub fn start_with(self, store: Arc<Mutex<Store>>) -> Plane {
+    /// The data plane and the cluster behind it, with nobody who listens.
+    pub fn start_port(self) -> (Arc<dyn ShardPort>, Arc<dyn ClusterPort>) {
         let settings = DataPlaneSettings {
             cores: CoresWanted::Exactly(self.shards),
             pin: PinWanted::Off,
@@ -113,22 +116,33 @@ impl Options {
                 operation_timeout: self.operation_timeout,
             },
         };
-        let port = rmqc_io::start_data_plane(&settings).unwrap();
-        assert_eq!(port.info().shards, self.shards, "{}", port.info().pin_reason);
+        let cluster = rmqc_io::start_cluster_client(&settings.cluster).unwrap();
+        (rmqc_io::start_data_plane(&settings).unwrap(), cluster)
+    }
+
+    /// With positions from before.
+    pub fn start_with(self, store: Arc<Mutex<Store>>) -> Plane {
+        let shards = self.shards;
+        let (port, _) = self.start_port();
+        assert_eq!(port.info().shards, shards, "{}", port.info().pin_reason);
         let heard = Arc::new(Heard { events: Mutex::default(), came: Condvar::new() });
-        let (listening, notes, kept) = (port.clone(), heard.clone(), store.clone());
-        std::thread::spawn(move || runtime().block_on(listen(listening, kept, notes)));
+        let deaf = Arc::<AtomicBool>::default();
+        let (listening, notes, kept, ears) = (port.clone(), heard.clone(), store.clone(), deaf.clone());
+        std::thread::spawn(move || runtime().block_on(listen(listening, kept, notes, ears)));
         let runtime = runtime();
-        Plane { port, store, heard, runtime }
+        Plane { port, store, deaf, heard, runtime }
     }
 }
 
-async fn listen(port: Arc<dyn ShardPort>, store: Arc<Mutex<Store>>, heard: Arc<Heard>) {
+async fn listen(port: Arc<dyn ShardPort>, store: Arc<Mutex<Store>>, heard: Arc<Heard>, deaf: Arc<AtomicBool>) {
     let shards = u16::try_from(port.info().shards).unwrap();
     while let Some(event) = port.next_event().await {
         let ShardEvent::Positions(task, generation, positions) = event else {
             heard.events.lock().unwrap().push_back(event);
             heard.came.notify_all();
+            while deaf.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             continue;
         };
         let mode = store.lock().unwrap().mode;
@@ -332,5 +346,6 @@ fn shown(event: &ShardEvent) -> String {
         ShardEvent::Report(shard, ..) => format!("report of {shard}"),
         ShardEvent::ShardReplaced { shard, cause, .. } => format!("{shard} replaced: {cause}"),
         ShardEvent::ShardDown(shard) => format!("{shard} down"),
+        ShardEvent::Tapped(task, number, records, _) => format!("{} records of {task} for tap {number}", records.len()),
     }
 }

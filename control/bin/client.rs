@@ -1,0 +1,140 @@
+//! Talks to a worker's REST API, for every command that asks one.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+/// Where the worker is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServerFlags {
+    /// The worker's REST API: host:port or http://host:port.
+    #[arg(long, env = "RMQC_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8082", global = true)]
+    pub server: String,
+    /// Longest time to wait for an answer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), global = true)]
+    pub timeout: u64,
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// No answer at all.
+    #[error("no worker answers at {url}: {cause}; is it running? --server names another one")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// An answer that says no.
+    #[error("{message} (HTTP {status})")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What the worker said.
+        message: String,
+        /// The whole answer, where it is JSON.
+        body: Value,
+    },
+    /// An answer that is no JSON.
+    #[error("{url} answers with something that is no JSON: {cause}; is it an rmqc-fast worker?")]
+    Unreadable {
+        /// Who answered.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+/// An answer, whatever its status.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Its text.
+    pub text: String,
+}
+
+/// A worker's REST API.
+pub(crate) struct Client {
+    agent: ureq::Agent,
+    base: String,
+}
+
+impl Client {
+    /// A client that connects when something is asked.
+    pub fn new(flags: &ServerFlags) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(flags.timeout)))
+            .http_status_as_error(false)
+            .build();
+        let base = flags.server.trim_end_matches('/');
+        let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
+        Self { agent: ureq::Agent::new_with_config(config), base }
+    }
+
+    /// Sends a request; any answer will do.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn send(&self, method: &str, path: &str, body: Option<String>) -> Result<Reply, RequestError> {
+        let url = format!("{}{path}", self.base);
+        let unreachable = |cause: String| RequestError::Unreachable { url: url.clone(), cause };
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(&url)
+            .header("Content-Type", "application/json")
+            .body(body.unwrap_or_default())
+            .map_err(|error| unreachable(error.to_string()))?;
+        let mut answer = self.agent.run(request).map_err(|error| unreachable(error.to_string()))?;
+        let status = answer.status().as_u16();
+        let text = answer.body_mut().read_to_string().map_err(|error| unreachable(error.to_string()))?;
+        Ok(Reply { status, text })
+    }
+
+    /// Sends a request and reads the JSON that it is answered with; null for an empty answer.
+    ///
+    /// # Errors
+    /// No answer, one that says no, or one that is no JSON.
+    pub fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, RequestError> {
+        let reply = self.send(method, path, body.map(Value::to_string))?;
+        let body = if reply.text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&reply.text) };
+        if !(200..300).contains(&reply.status) {
+            let body = body.unwrap_or(Value::Null);
+            let message = body.get("message").and_then(Value::as_str).map_or(reply.text, str::to_owned);
+            return Err(RequestError::Refused { status: reply.status, message, body });
+        }
+        body.map_err(|error| RequestError::Unreadable { url: format!("{}{path}", self.base), cause: error.to_string() })
+    }
+}
+
+/// A name as one segment of a path.
+pub(crate) fn segment(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_one_segment() {
+        assert_eq!(segment("a b/ü?"), "a%20b%2F%C3%BC%3F");
+    }
+
+    #[test]
+    fn who_does_not_answer_is_named() {
+        let flags = ServerFlags { server: "127.0.0.1:1".to_owned(), timeout: 5 };
+        let error = Client::new(&flags).json("GET", "/v1/worker", None).unwrap_err();
+        assert!(matches!(&error, RequestError::Unreachable { url, .. } if url == "http://127.0.0.1:1/v1/worker"));
+    }
+}
