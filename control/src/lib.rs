@@ -7,5 +7,6 @@ pub mod store;
 pub mod worker;
 
 pub mod controller;
+pub mod health;
 pub mod metrics;
 pub mod rest;

@@ -1,11 +1,13 @@
 //! The tasks of this worker: what is wanted of each, where it stands, and the next order to its shard. Pure steps: time
 //! comes in, orders go out; nothing is sent or awaited here.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rmqc_core::clock::MonotonicTime;
+use rmqc_core::command::FailureKind;
 use rmqc_core::config::Properties;
 use rmqc_core::config::worker::RestartPolicy;
 use rmqc_core::id::{Generation, ShardId, TaskId};
@@ -14,8 +16,14 @@ use rmqc_core::state::TaskState;
 
 use crate::placement::{Load, place};
 
+mod entry;
+mod history;
 #[cfg(test)]
 mod tests;
+
+use entry::Entry;
+pub(crate) use history::cut;
+pub use history::{CAUSE_BYTES_MAX, FAILURES_MAX, TaskFailure, Then};
 
 /// The time of a step.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,7 +92,7 @@ pub enum Heard {
         /// The cause.
         cause: String,
         /// Whether starting it again may help.
-        restart: bool,
+        kind: FailureKind,
     },
 }
 
@@ -116,71 +124,12 @@ pub struct TaskView {
     pub restarts: usize,
     /// When its state last changed, in milliseconds since 1970.
     pub changed_ms: i64,
-    /// Whether it is on its way out: its connector was deleted or changed.
+    /// Whether it is on its way out: its connector was deleted, stopped or changed.
     pub leaving: bool,
-}
-
-struct Entry {
-    state: TaskState,
-    desired: Option<Desired>,
-    /// What it was last started as.
-    running: Option<Desired>,
-    shard: Option<ShardId>,
-    generation: Generation,
-    /// The last pause (true) or resume that was ordered.
-    asked_pause: bool,
-    cause: Option<String>,
-    /// Starting, Stopping: when to lose patience. Restarting: when to start.
-    due: Option<MonotonicTime>,
-    /// Why it asked to be paused; shown until it is resumed.
-    held_for: Option<String>,
-    /// A stop that was ordered because of this failure.
-    stopped_for: Option<String>,
-    restarts: VecDeque<MonotonicTime>,
-    changed_ms: i64,
-}
-
-impl Entry {
-    fn new(desired: Desired, now: Now) -> Self {
-        Self {
-            state: TaskState::Unassigned,
-            desired: Some(desired),
-            running: None,
-            shard: None,
-            generation: Generation(0),
-            asked_pause: false,
-            cause: None,
-            due: None,
-            held_for: None,
-            stopped_for: None,
-            restarts: VecDeque::new(),
-            changed_ms: now.unix_ms,
-        }
-    }
-
-    /// Goes to another state; an illegal move is our own mistake, told and not made.
-    fn go(&mut self, to: TaskState, now: Now) {
-        match self.state.go(to) {
-            Ok(state) => {
-                self.state = state;
-                self.changed_ms = now.unix_ms;
-            }
-            Err(error) => tracing::error!("{error}; the task stays as it is"),
-        }
-    }
-
-    /// Whether it is on a shard.
-    fn active(&self) -> bool {
-        matches!(self.state, TaskState::Starting | TaskState::Running | TaskState::Paused | TaskState::Stopping)
-    }
-
-    /// Whether what runs is what is wanted, pausing aside.
-    fn right_work(&self) -> bool {
-        match (&self.desired, &self.running) {
-            (Some(desired), Some(running)) => desired.same_work(running),
-            _ => false,
-        }
-    }
+    /// Its last failures, the oldest first; at most [`FAILURES_MAX`].
+    pub history: Vec<TaskFailure>,
+    /// Since when it neither runs nor is paused, in milliseconds since 1970; none while it does.
+    pub down_since_ms: Option<i64>,
 }
 
 /// All tasks of this worker.
@@ -190,6 +139,8 @@ pub struct TaskTable {
     patience: Patience,
     random: u64,
     last_generation: u64,
+    /// Connectors of which a task failed before what is wanted of it had ever run, with the cause.
+    failed_starts: BTreeMap<Arc<str>, String>,
     /// Something changed since the last step.
     changed: bool,
     /// The earliest due time, as of the last step.
@@ -200,7 +151,16 @@ impl TaskTable {
     /// An empty table for so many shards. `seed` feeds the jitter of the back-off.
     #[must_use]
     pub fn new(shards: usize, patience: Patience, seed: u64) -> Self {
-        Self { entries: BTreeMap::new(), shards, patience, random: seed, last_generation: 0, changed: false, due: None }
+        Self {
+            entries: BTreeMap::new(),
+            shards,
+            patience,
+            random: seed,
+            last_generation: 0,
+            failed_starts: BTreeMap::new(),
+            changed: false,
+            due: None,
+        }
     }
 
     /// What a connector's tasks shall be; tasks beyond the list shall not be. Failed tasks get a fresh start.
@@ -211,14 +171,17 @@ impl TaskTable {
         for (index, one) in (0u32..).zip(desired) {
             wanted.insert(TaskId::new(Arc::clone(&name), index), one);
         }
-        for (task, entry) in self.entries.iter_mut().filter(|(task, _)| *task.connector == *connector) {
-            entry.desired = wanted.remove(task);
+        self.failed_starts.remove(&name);
+        for (task, entry) in self.entries.range_mut(tasks_of(&name)) {
+            let desired = wanted.remove(task);
+            let same = matches!((&desired, &entry.desired), (Some(new), Some(old)) if new.same_work(old));
+            entry.ran &= same;
+            entry.desired = desired;
             entry.held_for = None;
-            entry.restarts.clear();
-            if matches!(entry.state, TaskState::Failed | TaskState::Restarting) {
-                entry.go(TaskState::Unassigned, now);
+            if entry.failed() {
                 entry.cause = None;
             }
+            entry.fresh(now);
         }
         for (task, one) in wanted {
             self.entries.insert(task, Entry::new(one, now));
@@ -228,18 +191,63 @@ impl TaskTable {
     /// Pauses a connector's tasks or lets them go on. Going on also starts failed tasks again, with a fresh budget.
     pub fn pause(&mut self, connector: &str, paused: bool, now: Now) {
         self.changed = true;
-        for (_, entry) in self.entries.iter_mut().filter(|(task, _)| *task.connector == *connector) {
+        for (_, entry) in self.entries.range_mut(tasks_of(&Arc::from(connector))) {
             if let Some(desired) = &mut entry.desired {
                 desired.paused = paused;
             }
             if !paused {
                 entry.held_for = None;
-            }
-            if !paused && matches!(entry.state, TaskState::Failed | TaskState::Restarting) {
-                entry.restarts.clear();
-                entry.go(TaskState::Unassigned, now);
+                if entry.failed() {
+                    entry.fresh(now);
+                }
             }
         }
+    }
+
+    /// Starts tasks of a connector again with a fresh budget: one of them or all, or only those that failed. What runs
+    /// drains first. Gives their number.
+    pub fn restart(&mut self, connector: &str, index: Option<u32>, only_failed: bool, now: Now) -> usize {
+        self.changed = true;
+        let mut count = 0;
+        for (task, entry) in self.entries.range_mut(tasks_of(&Arc::from(connector))) {
+            let meant = entry.desired.is_some() && index.is_none_or(|index| index == task.index);
+            if !meant || (only_failed && !entry.failed()) {
+                continue;
+            }
+            count += 1;
+            entry.again = entry.active();
+            entry.fresh(now);
+        }
+        count
+    }
+
+    /// Connectors of which a task failed before what is wanted of it had ever run, each with the first cause. They are
+    /// told once.
+    pub fn take_failed_starts(&mut self) -> BTreeMap<Arc<str>, String> {
+        std::mem::take(&mut self.failed_starts)
+    }
+
+    /// Whether all tasks that are wanted of a connector have run as they are wanted; false if none is wanted.
+    #[must_use]
+    pub fn has_run(&self, connector: &str) -> bool {
+        let name = Arc::from(connector);
+        let wanted = || self.entries.range(tasks_of(&name)).filter(|(_, entry)| entry.desired.is_some());
+        wanted().next().is_some() && wanted().all(|(_, entry)| entry.ran)
+    }
+
+    /// The last failure of each task that never ran as it is wanted is the reason for going back to what was before.
+    pub fn mark_rolled_back(&mut self, connector: &str) {
+        for (_, entry) in self.entries.range_mut(tasks_of(&Arc::from(connector))) {
+            if entry.failed() && !entry.ran {
+                entry.history.amend(Then::RolledBack);
+            }
+        }
+    }
+
+    /// Whether a task of that connector is on any shard, wanted or not.
+    #[must_use]
+    pub fn is_active(&self, connector: &str) -> bool {
+        self.entries.range(tasks_of(&Arc::from(connector))).any(|(_, entry)| entry.active())
     }
 
     /// A task asks for its connector to be paused, for this cause. Gives whether anybody should listen.
@@ -310,16 +318,18 @@ impl TaskTable {
         match heard {
             Heard::Running if matches!(entry.state, TaskState::Starting | TaskState::Paused) => {
                 entry.go(TaskState::Running, now);
-                (entry.due, entry.cause) = (None, None);
+                entry.arrived();
+                entry.cause = None;
             }
             Heard::Paused if matches!(entry.state, TaskState::Starting | TaskState::Running) => {
                 entry.go(TaskState::Paused, now);
-                (entry.due, entry.cause) = (None, entry.held_for.clone());
+                entry.arrived();
+                entry.cause = entry.held_for.clone();
             }
             // A stop is under way, or nothing changed.
             Heard::Running | Heard::Paused => {}
             Heard::Stopped => match entry.stopped_for.take() {
-                Some(cause) => self.fail(task, cause, true, now),
+                Some(cause) => self.fail(task, cause, FailureKind::Fault, now),
                 None => {
                     if entry.state != TaskState::Stopping {
                         entry.go(TaskState::Stopping, now);
@@ -328,9 +338,9 @@ impl TaskTable {
                     (entry.shard, entry.due, entry.cause) = (None, None, None);
                 }
             },
-            Heard::Failed { cause, restart } => {
+            Heard::Failed { cause, kind } => {
                 let cause = entry.stopped_for.take().unwrap_or(cause);
-                self.fail(task, cause, restart, now);
+                self.fail(task, cause, kind, now);
             }
         }
     }
@@ -345,12 +355,12 @@ impl TaskTable {
             .map(|(task, _)| task.clone())
             .collect();
         for task in lost {
-            self.fail(&task, format!("{shard} was replaced: {cause}"), true, now);
+            self.fail(&task, format!("{shard} was replaced: {cause}"), FailureKind::Fault, now);
         }
     }
 
     /// The task is closed because of `cause`: decides whether it starts again, and when.
-    fn fail(&mut self, task: &TaskId, cause: String, restart: bool, now: Now) {
+    fn fail(&mut self, task: &TaskId, cause: String, kind: FailureKind, now: Now) {
         let policy = self.patience.restart;
         let chance = self.chance();
         let Some(entry) = self.entries.get_mut(task) else { return };
@@ -362,28 +372,12 @@ impl TaskTable {
             entry.cause = None;
             return;
         }
-        let from = now.monotonic.saturating_sub(policy.window);
-        while entry.restarts.front().is_some_and(|at| *at < from) {
-            entry.restarts.pop_front();
+        let (then, more) = entry.after_failure(kind, policy, chance, now);
+        entry.history.push(now.unix_ms, &cause, then);
+        if !entry.ran {
+            self.failed_starts.entry(Arc::clone(&task.connector)).or_insert_with(|| cause.clone());
         }
-        let used = entry.restarts.len();
-        if restart && used < usize::try_from(policy.max).unwrap_or(usize::MAX) {
-            let pause = backoff(policy, used, chance);
-            entry.restarts.push_back(now.monotonic);
-            entry.due = Some(now.monotonic.saturating_add(pause));
-            entry.go(TaskState::Restarting, now);
-            entry.cause = Some(cause);
-        } else {
-            entry.go(TaskState::Failed, now);
-            entry.cause = Some(if restart && used > 0 {
-                format!(
-                    "{cause}\nstarted again {used} times in the last {} s; not again until the connector is resumed or changed",
-                    policy.window.as_secs()
-                )
-            } else {
-                cause
-            });
-        }
+        entry.cause = Some(cause + &more);
     }
 
     /// A number from 0 to 1.
@@ -441,7 +435,7 @@ impl TaskTable {
                 entry.due = None;
                 match entry.stopped_for.take() {
                     // It never said that it started, nor does it say that it stopped: its shard does not know it.
-                    Some(cause) => self.fail(task, cause, true, now),
+                    Some(cause) => self.fail(task, cause, FailureKind::Fault, now),
                     // Not started again before it ended: two incarnations would both move its records.
                     None => {
                         let cause = format!("did not stop within {} ms", patience.stop.as_millis());
@@ -479,6 +473,7 @@ impl TaskTable {
         entry.shard = Some(shard);
         entry.running = Some(desired.clone());
         entry.asked_pause = desired.paused;
+        entry.again = false;
         entry.due = Some(now.monotonic.saturating_add(self.patience.start));
         // The old cause stays to be read until the task runs.
         entry.go(TaskState::Starting, now);
@@ -532,15 +527,16 @@ impl TaskTable {
                 restarts: entry.restarts.len(),
                 changed_ms: entry.changed_ms,
                 leaving: entry.desired.is_none(),
+                history: entry.history.to_vec(),
+                down_since_ms: entry.down_since_ms,
             }
         };
         self.entries.iter().map(one).collect()
     }
 }
 
-/// Pause before the restart after `used` earlier ones: doubled each time, up to the longest, a third more or less.
-fn backoff(policy: RestartPolicy, used: usize, chance: f64) -> Duration {
-    let doublings = u32::try_from(used).unwrap_or(u32::MAX).min(20);
-    let whole = policy.backoff.saturating_mul(1 << doublings).min(policy.backoff_max);
-    whole.mul_f64(2.0 / 3.0 + chance * 2.0 / 3.0)
+/// The ids of all tasks that a connector can have.
+fn tasks_of(connector: &Arc<str>) -> (Bound<TaskId>, Bound<TaskId>) {
+    let end = |index| Bound::Included(TaskId::new(Arc::clone(connector), index));
+    (end(0), end(u32::MAX))
 }

@@ -54,6 +54,17 @@ pub enum ShardCommand {
     Shutdown,
 }
 
+/// What starting a failed task again may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Nothing: its configuration or its surroundings must change first.
+    Final,
+    /// It may help, but the fault may be the task's own: only so often.
+    Fault,
+    /// Something that it needs does not answer: it helps as soon as that is back.
+    Away,
+}
+
 /// From a shard to the control plane.
 pub enum ShardEvent {
     /// The task moves records.
@@ -71,7 +82,7 @@ pub enum ShardEvent {
         /// The cause: one or more lines, without secrets.
         cause: String,
         /// Whether starting it again may help.
-        restart: bool,
+        kind: FailureKind,
     },
     /// Store these positions durably, then send `PositionsStored`. At most one per task is under way.
     Positions(TaskId, Generation, Vec<StoredPosition>),

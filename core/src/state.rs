@@ -24,6 +24,15 @@ impl TargetState {
         }
     }
 
+    /// The name that the Java REST API and stores know: `STARTED PAUSED`.
+    #[must_use]
+    pub fn java_name(self) -> &'static str {
+        match self {
+            Self::Started => "STARTED",
+            Self::Paused | Self::Stopped => "PAUSED",
+        }
+    }
+
     /// Reads a stored name; nothing for an unknown one.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use rmqc_core::command::{
-    DataPlaneInfo, DriverKind, SendFuture, ShardCommand, ShardEvent, ShardGone, ShardHealth, ShardPort, TaskSpec,
+    DataPlaneInfo, DriverKind, FailureKind, SendFuture, ShardCommand, ShardEvent, ShardGone, ShardHealth, ShardPort,
+    TaskSpec,
 };
 use rmqc_core::config::Properties;
 use rmqc_core::config::key::{ConfigErrors, ConfigKey, KeyKind};
@@ -65,6 +66,8 @@ pub struct FakePort {
     orders: Mutex<Vec<String>>,
     /// Tasks of these connectors never say that they stopped.
     pub deaf: Mutex<Vec<String>>,
+    /// What tasks report, by their index.
+    pub counters: Mutex<BTreeMap<u32, TaskCounters>>,
 }
 
 impl FakePort {
@@ -79,12 +82,31 @@ impl FakePort {
             cpus: Vec::new(),
         };
         let events = tokio::sync::Mutex::new(receiver);
-        Self { info, sender, events, tasks: Mutex::default(), orders: Mutex::default(), deaf: Mutex::default() }
+        Self {
+            info,
+            sender,
+            events,
+            tasks: Mutex::default(),
+            orders: Mutex::default(),
+            deaf: Mutex::default(),
+            counters: Mutex::default(),
+        }
     }
 
     /// Says something as a shard would.
     pub fn say(&self, event: ShardEvent) {
         self.sender.send(event).unwrap();
+    }
+
+    /// The tasks of a connector that tried to stop while it was deaf say so now.
+    pub fn hear_again(&self, connector: &str) {
+        self.deaf.lock().unwrap().retain(|deaf| deaf != connector);
+        let mut tasks = self.tasks.lock().unwrap();
+        let theirs: Vec<TaskId> = tasks.keys().filter(|task| *task.connector == *connector).cloned().collect();
+        for task in theirs {
+            let generation = tasks.remove(&task).unwrap().generation;
+            self.say(ShardEvent::TaskStopped(task, generation));
+        }
     }
 
     /// All orders so far, one line each.
@@ -101,17 +123,19 @@ impl FakePort {
         let TaskSpec { task, generation, config, positions, paused, .. } = spec;
         let text = |key: &str| config.get(key).map(String::as_str).unwrap_or_default();
         self.note(format!("start {task} {shard} positions={}", positions.len()));
-        let failure = if text("filename").starts_with("/nonexistent") {
-            Some(("cannot open the file", true))
+        let failure = if text("filename").starts_with("/away") {
+            Some(("nobody answers", FailureKind::Away))
+        } else if text("filename").starts_with("/nonexistent") {
+            Some(("cannot open the file", FailureKind::Fault))
         } else if text("task.class").ends_with("SourceTask") && text("connect.topicname").is_empty() {
-            Some(("source connect lack of topic config", false))
+            Some(("source connect lack of topic config", FailureKind::Final))
         } else if text("value.converter").ends_with("JsonConverter") {
-            Some(("Tolerance exceeded in error handler", false))
+            Some(("Tolerance exceeded in error handler", FailureKind::Final))
         } else {
             None
         };
-        if let Some((cause, restart)) = failure {
-            return self.say(ShardEvent::TaskFailed { task, generation, cause: cause.to_owned(), restart });
+        if let Some((cause, kind)) = failure {
+            return self.say(ShardEvent::TaskFailed { task, generation, cause: cause.to_owned(), kind });
         }
         self.tasks.lock().unwrap().insert(task.clone(), Task { generation, shard });
         self.say(if paused {
@@ -130,7 +154,9 @@ impl FakePort {
         for (task, _) in self.tasks.lock().unwrap().iter().filter(|(_, task)| task.shard == shard) {
             let mut latency = hdrhistogram::Histogram::new(3).unwrap();
             latency.record(7).unwrap();
+            let given = self.counters.lock().unwrap().get(&task.index).copied();
             let counters = TaskCounters { records_in: 5, records_out: 4, ..TaskCounters::default() };
+            let counters = given.unwrap_or(counters);
             report.tasks.push(TaskReport {
                 task: task.clone(),
                 counters,

@@ -3,6 +3,7 @@
 // Helpers of tests are tests: what fails here is a failed test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod changes;
 mod cluster;
 mod controller;
 mod fake;

@@ -29,11 +29,13 @@ pub struct Wishes<'a> {
     pub real_status: bool,
     pub mask_secrets: bool,
     pub stop_patience: Duration,
+    /// How long a task may take to stop.
+    pub task_patience: Duration,
 }
 
 impl Default for Wishes<'_> {
     fn default() -> Self {
-        Self { dir: None, real_status: false, mask_secrets: true, stop_patience: DEADLINE }
+        Self { dir: None, real_status: false, mask_secrets: true, stop_patience: DEADLINE, task_patience: DEADLINE }
     }
 }
 
@@ -42,6 +44,7 @@ pub struct World {
     pub address: SocketAddr,
     pub port: Arc<FakePort>,
     pub cluster: Arc<FakeCluster>,
+    pub controller: Controller,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<Vec<String>>>,
 }
@@ -61,12 +64,13 @@ impl Answer {
 }
 
 async fn run(
-    wishes: (bool, bool, Duration),
+    wishes: (bool, bool, Duration, Duration),
     stores: Stores,
     port: Arc<FakePort>,
     cluster: Arc<FakeCluster>,
     listener: tokio::net::TcpListener,
     stop: tokio::sync::oneshot::Receiver<()>,
+    handle: std::sync::mpsc::Sender<Controller>,
 ) -> Vec<String> {
     let restart = RestartPolicy {
         max: 2,
@@ -78,7 +82,7 @@ async fn run(
     let settings = Settings {
         worker_id: "standalone-worker".to_owned(),
         converters: ConverterDefaults { key: string.clone(), value: string },
-        patience: Patience { start: DEADLINE, stop: DEADLINE, restart },
+        patience: Patience { start: DEADLINE, stop: wishes.3, restart },
         state_interval: Duration::from_secs(20),
     };
     let rest = RestSettings {
@@ -92,6 +96,7 @@ async fn run(
     };
     let (controller, running): (Controller, _) =
         start(settings, Arc::<FakePort>::clone(&port), cluster.clone(), stores);
+    handle.send(controller.clone()).unwrap();
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, controller.clone(), port, cluster, rest, async {
         let _ = closed.await;
@@ -117,15 +122,23 @@ impl World {
         let inner = Arc::clone(&port);
         let cluster = Arc::new(FakeCluster::default());
         let theirs = Arc::clone(&cluster);
-        let wishes = (wishes.real_status, wishes.mask_secrets, wishes.stop_patience);
+        let wishes = (wishes.real_status, wishes.mask_secrets, wishes.stop_patience, wishes.task_patience);
+        let (handle, controller) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                run(wishes, stores, inner, theirs, listener, stopped).await
+                run(wishes, stores, inner, theirs, listener, stopped, handle).await
             })
         });
-        Self { address, port, cluster, stop: Some(stop), thread: Some(thread) }
+        let controller = controller.recv_timeout(DEADLINE).unwrap();
+        Self { address, port, cluster, controller, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Waits for what the controller answers.
+    pub fn answer<T>(&self, answer: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async { tokio::time::timeout(DEADLINE, answer).await.unwrap() })
     }
 
     /// Stops it in order; gives what was left undone.

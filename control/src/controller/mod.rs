@@ -18,14 +18,16 @@ use rmqc_core::config::connector::{COMMON_KEYS, SINK_KEYS, SOURCE_KEYS, TOPIC_NA
 use rmqc_core::config::key::{ConfigErrors, ConfigKey, MASK, is_secret};
 use rmqc_core::id::ShardId;
 use rmqc_core::metrics::ShardReport;
-use rmqc_core::position::{RecordPartition, Scalar, StoredPosition};
+use rmqc_core::position::StoredPosition;
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind};
 use rmqc_core::state::TargetState;
 use rmqc_core::tap::{TapRecord, TapSpec};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::health::ConnectorHealth;
 use crate::worker::TaskView;
 
+pub use crate::store::PositionEdits;
 pub use define::{ConverterDefaults, Definition, define};
 
 /// Intents that wait; who wants to add one waits too.
@@ -48,6 +50,9 @@ pub enum ControlError {
     /// There is no such connector.
     #[error("Connector [{0}] does not exist")]
     NotFound(String),
+    /// The connector has no task of that index.
+    #[error("Task [{0}-{1}] does not exist")]
+    NoTask(String, u32),
     /// There is one of that name already.
     #[error("Connector {0} already exists")]
     Exists(String),
@@ -78,8 +83,44 @@ pub struct ConnectorView {
     pub factory: Option<&'static ConnectorFactory>,
     /// Why it can't be built though it is stored.
     pub failure: Option<String>,
+    /// What last became of its configuration; none when that was before this process.
+    pub last_change: Option<LastChange>,
     /// Its tasks, in order.
     pub tasks: Vec<TaskView>,
+}
+
+/// What last became of a connector's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastChange {
+    /// What.
+    pub kind: ChangeKind,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Why it was rolled back.
+    pub cause: Option<Arc<str>>,
+}
+
+/// What may become of a connector's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is the first one.
+    Created,
+    /// Somebody changed it.
+    Updated,
+    /// Its tasks could not start, so the one before it came back.
+    RolledBack,
+}
+
+impl ChangeKind {
+    /// The name used in REST and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::RolledBack => "rolled back",
+        }
+    }
 }
 
 impl ConnectorView {
@@ -95,7 +136,7 @@ impl ConnectorView {
 pub struct Snapshot {
     /// Connectors, sorted by name.
     pub connectors: Vec<ConnectorView>,
-    /// Tasks that still drain though their connector was deleted or changed.
+    /// Tasks that still drain though their connector was deleted, stopped or changed.
     pub leaving: Vec<TaskView>,
     /// Whether the worker is on its way out.
     pub stopping: bool,
@@ -186,14 +227,10 @@ pub struct Forget {
     pub group: bool,
 }
 
-/// A change of a source's positions: for each partition its offset, or none to forget it.
-pub type PositionEdits = Vec<(RecordPartition, Option<BTreeMap<String, Scalar>>)>;
-
 type Reply<T> = oneshot::Sender<T>;
 
 /// What one may ask of the controller.
 pub(crate) enum Intent {
-    Create(String, Properties, Reply<Result<(), ControlError>>),
     Remove(String, Reply<Result<(), ControlError>>),
     RemoveAll(Reply<Result<Vec<String>, ControlError>>),
     Target(String, TargetState, Reply<Result<(), ControlError>>),
@@ -206,6 +243,7 @@ pub(crate) enum Intent {
     Tap(String, TapSpec, mpsc::Sender<Vec<TapRecord>>, Reply<Result<(), ControlError>>),
     Look(Reply<Snapshot>),
     Report(Reply<Reports>),
+    Health(Reply<BTreeMap<String, ConnectorHealth>>),
     Shutdown(Duration, Reply<Vec<String>>),
 }
 
@@ -231,7 +269,9 @@ impl Controller {
     /// # Errors
     /// Everything wrong with the configuration, or the store's refusal; then nothing has changed.
     pub async fn create(&self, name: &str, properties: Properties) -> Result<(), ControlError> {
-        self.ask(|reply| Intent::Create(name.to_owned(), properties, reply)).await?
+        let (edit, must) = (Edit::Replace(properties), Must::Either);
+        let change = Change { name: name.to_owned(), edit, must, target: None, same_is_error: true };
+        self.change(change).await.map(drop)
     }
 
     /// Deletes a connector; unknown names do nothing. Its tasks drain after that.
@@ -278,8 +318,8 @@ impl Controller {
     /// drained.
     ///
     /// # Errors
-    /// An unknown name; the store's or the cluster's refusal: the connector is then deleted, what should be forgotten is
-    /// named in the error.
+    /// An unknown name, unless positions of it are left that shall be forgotten; the store's or the cluster's refusal, or
+    /// tasks that take too long to drain: the connector is then deleted, what should be forgotten is named in the error.
     pub async fn remove_and_forget(&self, name: &str, forget: Forget) -> Result<(), ControlError> {
         self.ask(|reply| Intent::RemoveAndForget(name.to_owned(), forget, reply)).await?
     }
@@ -333,6 +373,14 @@ impl Controller {
     /// When the worker is stopping.
     pub async fn report(&self) -> Result<Reports, ControlError> {
         self.ask(Intent::Report).await
+    }
+
+    /// How all connectors fare, by name; waits for the shards' counters about a second.
+    ///
+    /// # Errors
+    /// When the worker is stopping.
+    pub async fn health(&self) -> Result<BTreeMap<String, ConnectorHealth>, ControlError> {
+        self.ask(Intent::Health).await
     }
 
     /// Stops everything in order: tasks drain and commit, states are stored, shards end. Gives what was left undone

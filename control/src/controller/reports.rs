@@ -33,8 +33,15 @@ pub(super) struct Collector {
 impl Collector {
     /// Joins the present round, or begins one.
     pub fn ask(&mut self, reply: Reply<Reports>, couriers: &Couriers, now: MonotonicTime) {
+        self.begin(couriers, now);
         if let Some(round) = &mut self.round {
             round.replies.push(reply);
+        }
+    }
+
+    /// Begins a round, unless there is one.
+    pub fn begin(&mut self, couriers: &Couriers, now: MonotonicTime) {
+        if self.round.is_some() {
             return;
         }
         self.last += 1;
@@ -43,19 +50,17 @@ impl Collector {
             couriers.send(*shard, ShardCommand::Report(self.last));
         }
         let due = now.saturating_add(PATIENCE);
-        self.round = Some(Round { number: self.last, due, waiting, came: Vec::new(), replies: vec![reply] });
+        self.round = Some(Round { number: self.last, due, waiting, came: Vec::new(), replies: Vec::new() });
     }
 
-    /// Takes one shard's report; the last one ends the round.
-    pub fn hear(&mut self, shard: ShardId, number: u64, report: ShardReport) {
-        let Some(round) = self.round.as_mut().filter(|round| round.number == number) else { return };
+    /// Takes one shard's report; the last one ends the round, of which it gives what came.
+    pub fn hear(&mut self, shard: ShardId, number: u64, report: ShardReport) -> Option<Reports> {
+        let round = self.round.as_mut().filter(|round| round.number == number)?;
         if let Some(at) = round.waiting.iter().position(|one| *one == shard) {
             round.waiting.swap_remove(at);
             round.came.push((shard, Arc::new(report)));
         }
-        if round.waiting.is_empty() {
-            self.end();
-        }
+        if round.waiting.is_empty() { self.end() } else { None }
     }
 
     /// When the present round ends whatever has come.
@@ -63,15 +68,13 @@ impl Collector {
         self.round.as_ref().map(|round| round.due)
     }
 
-    /// Ends the round if its time is up.
-    pub fn tick(&mut self, now: MonotonicTime) {
-        if self.due().is_some_and(|due| due <= now) {
-            self.end();
-        }
+    /// Ends the round if its time is up, and gives what came.
+    pub fn tick(&mut self, now: MonotonicTime) -> Option<Reports> {
+        if self.due().is_some_and(|due| due <= now) { self.end() } else { None }
     }
 
-    fn end(&mut self) {
-        let Some(mut round) = self.round.take() else { return };
+    fn end(&mut self) -> Option<Reports> {
+        let mut round = self.round.take()?;
         round.came.sort_by_key(|(shard, _)| *shard);
         round.waiting.sort_unstable();
         let reports = Reports { shards: round.came, missing: round.waiting };
@@ -79,5 +82,6 @@ impl Collector {
             // Whoever asked may have gone away.
             let _ = reply.send(reports.clone());
         }
+        Some(reports)
     }
 }

@@ -1,5 +1,12 @@
 //! The controller of a worker that runs alone.
 
+mod changes;
+mod forget;
+mod leave;
+mod rollback;
+mod sampler;
+mod view;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,9 +15,7 @@ use rmqc_core::clock::MonotonicTime;
 use rmqc_core::cluster_port::ClusterPort;
 use rmqc_core::command::{ShardCommand, ShardEvent, ShardPort, TaskSpec};
 use rmqc_core::config::Properties;
-use rmqc_core::config::connector::is_direct_task;
-use rmqc_core::config::connector::{KEY_CONVERTER, VALUE_CONVERTER};
-use rmqc_core::config::key::{MASK, is_secret, nearest};
+use rmqc_core::config::connector::{CONNECTOR_CLASS, is_direct_task};
 use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind, find_connector};
 use rmqc_core::state::TargetState;
@@ -19,19 +24,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use forget::Forgetting;
+use rollback::Rollback;
+use sampler::Sampler;
+pub use view::connector_state;
+
 use super::couriers::Couriers;
 use super::positions::Positions;
 use super::reports::Collector;
 use super::taps::Taps;
-use super::{
-    ConnectorView, ControlError, Controller, ConverterDefaults, INTENTS_MAX, Intent, Reply, Snapshot, define,
-    known_keys, masked,
-};
-use crate::store::{ConfigStore, StateStore, StoreError, StoredConnector, StoredStatus, StoredTaskStatus, Stores};
+use super::{ControlError, Controller, ConverterDefaults, INTENTS_MAX, Intent, LastChange, Reply, masked};
+use crate::store::{ConfigStore, StateStore, StoredConnector, StoredStatus, Stores};
 use crate::worker::{Heard, Now, Order, Outgoing, Patience, TaskTable};
 
-/// After the tasks' deadline has passed, the shards have so long to end.
-const SHARDS_END_PATIENCE: Duration = Duration::from_secs(5);
 /// States are first written so long after the start.
 const FIRST_STATES: Duration = Duration::from_secs(1);
 
@@ -54,6 +59,30 @@ struct Connector {
     properties: Arc<Properties>,
     factory: Option<&'static ConnectorFactory>,
     failure: Option<String>,
+    /// The last configuration that ran, until this one has: what to go back to.
+    fallback: Option<Fallback>,
+    last_change: Option<LastChange>,
+}
+
+/// A configuration that ran.
+#[derive(Clone)]
+struct Fallback {
+    properties: Properties,
+    tasks: Vec<Properties>,
+}
+
+impl Connector {
+    fn new(stored: StoredConnector) -> Self {
+        let class = stored.properties.get(CONNECTOR_CLASS.name).map(String::as_str).unwrap_or_default();
+        Self {
+            properties: Arc::new(stored.properties.clone()),
+            factory: find_connector(class.trim()),
+            failure: None,
+            fallback: None,
+            last_change: None,
+            stored,
+        }
+    }
 }
 
 /// The way out.
@@ -81,10 +110,14 @@ struct Standalone {
     taps: Taps,
     origin: Instant,
     states_due: MonotonicTime,
-    states_written: Vec<StoredStatus>,
+    /// What the store has, or gets by the write under way.
+    states_written: Arc<Mutex<Vec<StoredStatus>>>,
     leaving: Option<Leaving>,
     /// Connectors whose tasks ask for a pause.
     pauses_wanted: BTreeSet<String>,
+    rollbacks: BTreeMap<String, Rollback>,
+    forgetting: Forgetting,
+    sampler: Sampler,
 }
 
 /// Sets the controller going on the present tokio runtime, with the stored connectors. The handle ends after a
@@ -113,9 +146,12 @@ pub fn start(
         taps: Taps::default(),
         origin: Instant::now(),
         states_due: FIRST_STATES,
-        states_written: Vec::new(),
+        states_written: Arc::default(),
         leaving: None,
         pauses_wanted: BTreeSet::new(),
+        rollbacks: BTreeMap::new(),
+        forgetting: Forgetting::default(),
+        sampler: Sampler::default(),
     };
     (Controller::new(sender), tokio::spawn(controller.run(receiver)))
 }
@@ -156,37 +192,28 @@ impl Standalone {
     /// Takes over the stored connectors. One that can't be built is kept, and says why.
     fn restore(&mut self) {
         let stored = self.configs.lock().unwrap_or_else(PoisonError::into_inner).all();
-        let now = self.now();
         for stored in stored {
-            let properties = Arc::new(stored.properties.clone());
-            let class = properties.get("connector.class").map(String::as_str).unwrap_or_default();
-            let mut connector = Connector {
-                factory: find_connector(class.trim()),
-                failure: None,
-                properties: Arc::clone(&properties),
-                stored,
-            };
-            let name = connector.stored.name.clone();
-            match define(&properties, &self.settings.converters, self.couriers.len()) {
-                Ok(definition) => {
-                    let desired = definition.desired(connector.stored.target == TargetState::Paused);
-                    self.table.want(&name, desired, now);
-                }
-                Err(error) => {
-                    tracing::error!("connector {name} is stored but can't run: {error}");
-                    connector.failure = Some(error.to_string());
-                }
-            }
-            self.connectors.insert(name, connector);
+            let name = stored.name.clone();
+            self.connectors.insert(name.clone(), Connector::new(stored));
+            // Why it can't run has been told, and is kept to be asked for.
+            let _ = self.aim(&name);
         }
     }
 
     fn next_due(&self) -> MonotonicTime {
         let leaving = self.leaving.as_ref().map(|leaving| leaving.due);
-        [self.table.next_due(), self.reports.due(), self.taps.due(), leaving]
-            .into_iter()
-            .flatten()
-            .fold(self.states_due, MonotonicTime::min)
+        [
+            self.table.next_due(),
+            self.reports.due(),
+            leaving,
+            self.rollback_due(),
+            self.forget_due(),
+            self.sample_due(),
+            self.taps.due(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.states_due, MonotonicTime::min)
     }
 
     /// Whether the way out is at its end.
@@ -197,19 +224,22 @@ impl Standalone {
     /// Does everything that is due.
     async fn carry_on(&mut self) {
         self.pause_as_wanted().await;
+        self.roll_back_as_needed().await;
         let now = self.now();
         for outgoing in self.table.step(now) {
             self.send(outgoing).await;
         }
-        self.reports.tick(now.monotonic);
+        self.sample(now.monotonic);
         self.taps.tick(now.monotonic);
         if self.states_due <= now.monotonic {
             self.states_due = now.monotonic.saturating_add(self.settings.state_interval);
             let states = self.statuses();
-            if self.leaving.is_none() && states != self.states_written {
+            let changed = states != *self.states_written.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.leaving.is_none() && changed {
                 drop(self.write_states(states));
             }
         }
+        self.forget_on(now.monotonic);
         self.leave(now).await;
     }
 
@@ -217,7 +247,8 @@ impl Standalone {
     /// task stands still meanwhile.
     async fn pause_as_wanted(&mut self) {
         for name in std::mem::take(&mut self.pauses_wanted) {
-            if self.leaving.is_some() || !self.connectors.contains_key(&name) {
+            let started = |one: &Connector| one.stored.target == TargetState::Started;
+            if self.leaving.is_some() || !self.connectors.get(&name).is_some_and(started) {
                 continue;
             }
             if let Err(error) = self.set_target(vec![name.clone()], TargetState::Paused).await {
@@ -267,11 +298,11 @@ impl Standalone {
                 self.log_stop(&task);
                 self.table.hear(&task, generation, Heard::Stopped, now);
             }
-            ShardEvent::TaskFailed { task, generation, cause, restart } => {
+            ShardEvent::TaskFailed { task, generation, cause, kind } => {
                 if self.table.is_current(&task, generation) {
                     tracing::error!("{task} Task threw an uncaught and unrecoverable exception. {cause}");
                 }
-                self.table.hear(&task, generation, Heard::Failed { cause, restart }, now);
+                self.table.hear(&task, generation, Heard::Failed { cause, kind }, now);
             }
             ShardEvent::Positions(task, generation, positions) => self.commit(task, generation, positions),
             ShardEvent::PauseWanted(task, generation, cause) => {
@@ -282,7 +313,11 @@ impl Standalone {
             }
             ShardEvent::Tapped(task, number, records, over) => self.taps.hear(&task, number, records, over),
             ShardEvent::TaskWarning(task, _, text) => tracing::warn!("{task} {text}"),
-            ShardEvent::Report(shard, number, report) => self.reports.hear(shard, number, *report),
+            ShardEvent::Report(shard, number, report) => {
+                if let Some(reports) = self.reports.hear(shard, number, *report) {
+                    self.sampled(&reports, now);
+                }
+            }
             ShardEvent::ShardReplaced { shard, cause, tasks } => {
                 tracing::error!("{shard} was replaced, its {} tasks start again: {cause}", tasks.len());
                 self.table.shard_replaced(shard, &cause, now);
@@ -312,10 +347,6 @@ impl Standalone {
             return self.refuse(intent);
         }
         match intent {
-            Intent::Create(name, properties, reply) => {
-                let result = self.create(&name, properties).await;
-                let _ = reply.send(result);
-            }
             Intent::Remove(name, reply) => {
                 let result = self.remove(vec![name]).await;
                 let _ = reply.send(result);
@@ -330,20 +361,23 @@ impl Standalone {
                 let _ = reply.send(result);
             }
             Intent::TargetAll(target, reply) => {
-                let names = self.connectors.keys().cloned().collect();
-                let result = self.set_target(names, target).await;
+                let result = self.set_target_all(target).await;
                 let _ = reply.send(result);
             }
-            Intent::Change(_, reply) => {
-                let _ = reply.send(Err(ControlError::Conflict("not there yet".to_owned())));
+            Intent::Change(change, reply) => {
+                let result = self.change(change).await;
+                let _ = reply.send(result);
             }
-            Intent::RemoveAndForget(_, _, reply)
-            | Intent::Restart(_, _, reply)
-            | Intent::AlterPositions(_, _, reply) => {
-                let _ = reply.send(Err(ControlError::Conflict("not there yet".to_owned())));
+            Intent::RemoveAndForget(name, forget, reply) => self.remove_and_forget(name, forget, reply).await,
+            Intent::Restart(name, which, reply) => {
+                let _ = reply.send(self.restart(&name, which));
             }
-            Intent::Positions(_, reply) => {
-                let _ = reply.send(Err(ControlError::Conflict("not there yet".to_owned())));
+            Intent::Positions(name, reply) => {
+                let _ = reply.send(Ok(self.positions.of(&name).await));
+            }
+            Intent::AlterPositions(name, edits, reply) => {
+                let result = self.alter_positions(&name, edits).await;
+                let _ = reply.send(result);
             }
             Intent::Tap(name, spec, records, reply) => {
                 let result = self.tap(&name, spec, records);
@@ -356,6 +390,7 @@ impl Standalone {
                 let now = self.now();
                 self.reports.ask(reply, &self.couriers, now.monotonic);
             }
+            Intent::Health(reply) => self.ask_for_health(reply),
             Intent::Shutdown(patience, reply) => self.begin_to_leave(patience, reply),
         }
     }
@@ -363,8 +398,7 @@ impl Standalone {
     /// While leaving, one may look but not touch.
     fn refuse(&mut self, intent: Intent) {
         match intent {
-            Intent::Create(_, _, reply)
-            | Intent::Remove(_, reply)
+            Intent::Remove(_, reply)
             | Intent::Target(_, _, reply)
             | Intent::RemoveAndForget(_, _, reply)
             | Intent::Restart(_, _, reply)
@@ -388,81 +422,8 @@ impl Standalone {
                 let _ = reply.send(self.look());
             }
             // The dropped reply says it.
-            Intent::Report(_) | Intent::Shutdown(..) => {}
+            Intent::Report(_) | Intent::Health(_) | Intent::Shutdown(..) => {}
         }
-    }
-
-    async fn create(&mut self, name: &str, mut properties: Properties) -> Result<(), ControlError> {
-        let old = self.connectors.get(name);
-        if let Some(old) = old {
-            unmask(&mut properties, old);
-            // The class comes first in the Java worker's checks, but an equal configuration has the same class.
-            if *old.properties == properties {
-                return Err(ControlError::SameConfig);
-            }
-        }
-        let definition = define(&properties, &self.settings.converters, self.couriers.len())?;
-        let now = self.now();
-        let (target, last_epoch) = old.map_or((TargetState::Started, 0), |old| (old.stored.target, old.stored.epoch));
-        let stored = StoredConnector {
-            name: name.to_owned(),
-            properties: properties.clone(),
-            target,
-            epoch: now.unix_ms.max(last_epoch.saturating_add(1)),
-            tasks: definition.tasks.iter().map(|task| task.as_ref().clone()).collect(),
-        };
-        self.store(vec![stored.clone()]).await?;
-        warn_of_keys(name, &properties, definition.factory);
-        tracing::info!("Connector {name} start");
-        tracing::info!("Start connector {name} and set target state {} successed!!", target.name());
-        let paused = target == TargetState::Paused;
-        self.table.want(name, definition.desired(paused), self.now());
-        let factory = Some(definition.factory);
-        let connector = Connector { stored, properties: Arc::new(properties), factory, failure: None };
-        self.connectors.insert(name.to_owned(), connector);
-        Ok(())
-    }
-
-    async fn remove(&mut self, names: Vec<String>) -> Result<(), ControlError> {
-        let known: Vec<String> = names.into_iter().filter(|name| self.connectors.contains_key(name)).collect();
-        if known.is_empty() {
-            return Ok(());
-        }
-        let configs = Arc::clone(&self.configs);
-        let list = known.clone();
-        blocking(move || configs.lock().unwrap_or_else(PoisonError::into_inner).remove(&list)).await?;
-        for name in known {
-            tracing::info!("Stopping connector {name}");
-            self.connectors.remove(&name);
-            self.table.want(&name, Vec::new(), self.now());
-        }
-        Ok(())
-    }
-
-    async fn set_target(&mut self, names: Vec<String>, target: TargetState) -> Result<usize, ControlError> {
-        let now = self.now();
-        let mut changed = Vec::new();
-        for name in &names {
-            let connector = self.connectors.get(name).ok_or_else(|| ControlError::NotFound(name.clone()))?;
-            let mut stored = connector.stored.clone();
-            if stored.target != target {
-                stored.target = target;
-                stored.epoch = now.unix_ms.max(stored.epoch.saturating_add(1));
-                changed.push(stored);
-            }
-        }
-        if !changed.is_empty() {
-            self.store(changed.clone()).await?;
-        }
-        for stored in changed {
-            if let Some(connector) = self.connectors.get_mut(&stored.name) {
-                connector.stored = stored;
-            }
-        }
-        for name in &names {
-            self.table.pause(name, target == TargetState::Paused, self.now());
-        }
-        Ok(names.len())
     }
 
     fn tap(&mut self, name: &str, spec: TapSpec, records: mpsc::Sender<Vec<TapRecord>>) -> Result<(), ControlError> {
@@ -474,154 +435,10 @@ impl Standalone {
         self.taps.open(spec, &tasks, records, &self.couriers, now)
     }
 
-    async fn store(&self, connectors: Vec<StoredConnector>) -> Result<(), ControlError> {
-        let configs = Arc::clone(&self.configs);
-        blocking(move || configs.lock().unwrap_or_else(PoisonError::into_inner).put(&connectors)).await
-    }
-
-    fn look(&self) -> Snapshot {
-        let mut tasks = BTreeMap::<Arc<str>, Vec<_>>::new();
-        let mut leaving = Vec::new();
-        for view in self.table.view() {
-            if view.leaving {
-                leaving.push(view);
-            } else {
-                tasks.entry(Arc::clone(&view.task.connector)).or_default().push(view);
-            }
-        }
-        let view = |(name, connector): (&String, &Connector)| ConnectorView {
-            name: name.clone(),
-            properties: Arc::clone(&connector.properties),
-            target: connector.stored.target,
-            factory: connector.factory,
-            failure: connector.failure.clone(),
-            tasks: tasks.remove(name.as_str()).unwrap_or_default(),
-        };
-        let connectors = self.connectors.iter().map(view).collect();
-        Snapshot { connectors, leaving, stopping: self.leaving.is_some() }
-    }
-
-    /// Writes the states; the handle ends when they are written.
-    fn write_states(&mut self, statuses: Vec<StoredStatus>) -> JoinHandle<()> {
-        self.states_written.clone_from(&statuses);
-        let states = Arc::clone(&self.states);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = states.lock().unwrap_or_else(PoisonError::into_inner).replace(&statuses) {
-                tracing::warn!("states are not stored, nothing depends on them: {error}");
-            }
-        })
-    }
-
-    fn statuses(&self) -> Vec<StoredStatus> {
-        let snapshot = self.look();
-        let status = |connector: ConnectorView| {
-            let generation = self.connectors.get(&connector.name).map_or(0, |known| known.stored.epoch);
-            StoredStatus {
-                state: connector_state(&connector).to_owned(),
-                trace: connector.failure.clone(),
-                worker_id: self.settings.worker_id.clone(),
-                generation: connector.tasks.iter().map(|task| task.changed_ms).fold(generation, i64::max),
-                tasks: connector
-                    .tasks
-                    .iter()
-                    .map(|task| StoredTaskStatus {
-                        index: task.task.index,
-                        state: task.state.java_name().to_owned(),
-                        trace: task.cause.clone(),
-                        generation: task.changed_ms,
-                    })
-                    .collect(),
-                connector: connector.name,
-            }
-        };
-        snapshot.connectors.into_iter().map(status).collect()
-    }
-
     fn log_stop(&self, task: &TaskId) {
         if let Some(running) = self.table.running(task) {
             log_task("stop", running.factory, &running.config);
         }
-    }
-
-    fn begin_to_leave(&mut self, patience: Duration, reply: Reply<Vec<String>>) {
-        let mut states = self.statuses();
-        for task in states.iter_mut().flat_map(|status| &mut status.tasks).filter(|task| task.state != "FAILED") {
-            "UNASSIGNED".clone_into(&mut task.state);
-        }
-        self.table.halt();
-        let due = self.now().monotonic.saturating_add(patience);
-        let shards_up = self.couriers.shards().collect();
-        self.leaving = Some(Leaving { reply, due, left: Vec::new(), states, shards_told: false, shards_up });
-    }
-
-    /// Goes on with the way out: first the tasks, then the shards.
-    async fn leave(&mut self, now: Now) {
-        let Some(leaving) = &mut self.leaving else { return };
-        let late = leaving.due <= now.monotonic;
-        if !leaving.shards_told {
-            if !self.table.is_idle() && !late {
-                return;
-            }
-            leaving.left.extend(self.table.active().into_iter().map(|task| format!("{task} did not drain in time")));
-            leaving.shards_told = true;
-            leaving.due = now.monotonic.saturating_add(SHARDS_END_PATIENCE);
-            for shard in self.couriers.shards() {
-                self.couriers.send(shard, ShardCommand::Shutdown);
-            }
-            let states = std::mem::take(&mut leaving.states);
-            // A failed write has been told; nothing depends on it.
-            let _ = self.write_states(states).await;
-        } else if late {
-            let left = std::mem::take(&mut leaving.shards_up);
-            leaving.left.extend(left.into_iter().map(|shard| format!("{shard} did not end in time")));
-        }
-    }
-}
-
-/// The state of a connector itself, apart from its tasks.
-#[must_use]
-pub fn connector_state(connector: &ConnectorView) -> &'static str {
-    match (&connector.failure, connector.target) {
-        (Some(_), _) => "FAILED",
-        (None, TargetState::Paused | TargetState::Stopped) => "PAUSED",
-        (None, TargetState::Started) => "RUNNING",
-    }
-}
-
-/// Runs a store's call where it may block.
-async fn blocking(call: impl FnOnce() -> Result<(), StoreError> + Send + 'static) -> Result<(), ControlError> {
-    match tokio::task::spawn_blocking(call).await {
-        Ok(result) => result.map_err(|error| ControlError::Store(error.to_string())),
-        Err(error) => Err(ControlError::Store(format!("the store failed: {error}"))),
-    }
-}
-
-/// A secret that comes back as its mask keeps the stored value.
-fn unmask(properties: &mut Properties, old: &Connector) {
-    let keys = known_keys(properties, old.factory);
-    for (name, value) in properties.iter_mut().filter(|(name, value)| *value == MASK && is_secret(name, &keys)) {
-        if let Some(stored) = old.properties.get(name) {
-            value.clone_from(stored);
-        }
-    }
-}
-
-/// Tells of keys that look like misspelt ones. Any key is accepted, as the Java worker does.
-fn warn_of_keys(connector: &str, properties: &Properties, factory: &'static ConnectorFactory) {
-    let keys = known_keys(properties, Some(factory));
-    let known: Vec<&str> =
-        keys.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied())).collect();
-    let parts = ["transforms.", "predicates.", "key.converter.", "value.converter."];
-    let own = |name: &&String| !known.contains(&name.as_str()) && !parts.iter().any(|part| name.starts_with(part));
-    for name in properties.keys().filter(own) {
-        if let Some(likely) = nearest(name, known.iter().copied()) {
-            tracing::warn!("connector {connector}: key {name} is not known; did you mean {likely}?");
-        }
-    }
-    let converters = [KEY_CONVERTER, VALUE_CONVERTER];
-    let of_converters = converters.iter().flat_map(|key| rmqc_core::converter::unknown_keys(key, properties));
-    for told in of_converters.chain(rmqc_core::chain::unknown_keys(properties)) {
-        tracing::warn!("connector {connector}: {told}");
     }
 }
 

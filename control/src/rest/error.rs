@@ -57,7 +57,7 @@ impl From<ControlError> for ApiError {
             ControlError::Invalid(_) | ControlError::UnknownClass(_) => StatusCode::BAD_REQUEST,
             ControlError::SameConfig | ControlError::Exists(_) | ControlError::Conflict(_) => StatusCode::CONFLICT,
             ControlError::Cluster(_) => StatusCode::BAD_GATEWAY,
-            ControlError::NotFound(_) => StatusCode::NOT_FOUND,
+            ControlError::NotFound(_) | ControlError::NoTask(..) => StatusCode::NOT_FOUND,
             ControlError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ControlError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };

@@ -84,6 +84,9 @@ fn byte_of(text: &str, line: usize, column: usize) -> usize {
 struct ConnectorJson {
     epoch: i64,
     properties: Properties,
+    /// Beside `PAUSED`: it has no tasks at all. The Java worker does not know the member and passes over it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
     #[serde(rename = "targetState")]
     target_state: Option<String>,
 }
@@ -99,7 +102,8 @@ pub(super) fn encode_connector(connector: &StoredConnector) -> (String, String) 
     let json = ConnectorJson {
         epoch: connector.epoch,
         properties: connector.properties.clone(),
-        target_state: Some(connector.target.name().to_owned()),
+        stopped: connector.target == TargetState::Stopped,
+        target_state: Some(connector.target.java_name().to_owned()),
     };
     (connector.name.clone(), to_text(&json))
 }
@@ -123,10 +127,12 @@ pub(super) fn decode_connector(entry: &Entry) -> Result<StoredConnector, Damage>
             TargetState::parse(name).ok_or_else(|| entry.damage(format!("has the unknown target state {name:?}")))?
         }
     };
+    // Whoever let it go on without knowing the member is right.
+    let stopped = json.stopped && target == TargetState::Paused;
     Ok(StoredConnector {
         name: entry.key.clone(),
         properties: json.properties,
-        target,
+        target: if stopped { TargetState::Stopped } else { target },
         epoch: json.epoch,
         tasks: Vec::new(),
     })

@@ -11,7 +11,7 @@ use rmqc_core::position::StoredPosition;
 
 use super::codec::{self, Damage, Entry};
 use super::memory::{MemoryConfigStore, MemoryPositionStore, MemoryStateStore};
-use super::{ConfigStore, PositionStore, StateStore, StoreError, StoredConnector, StoredStatus};
+use super::{ConfigStore, PositionEdits, PositionStore, StateStore, StoreError, StoredConnector, StoredStatus};
 
 /// One file of a store.
 struct StoreFile {
@@ -211,6 +211,18 @@ impl FilePositionStore {
     }
 }
 
+impl FilePositionStore {
+    /// Writes the file, then lets the change be seen.
+    fn store(&mut self, changed: MemoryPositionStore) -> Result<(), StoreError> {
+        let entries = changed.positions.iter().flat_map(|(connector, positions)| {
+            positions.iter().map(|position| codec::encode_position(connector, position))
+        });
+        self.file.write(&codec::encode_file(entries))?;
+        self.kept = changed;
+        Ok(())
+    }
+}
+
 impl PositionStore for FilePositionStore {
     fn of(&self, connector: &str) -> Vec<StoredPosition> {
         self.kept.of(connector)
@@ -219,12 +231,22 @@ impl PositionStore for FilePositionStore {
     fn put(&mut self, changes: &[(String, Vec<StoredPosition>)]) -> Result<(), StoreError> {
         let mut changed = self.kept.clone();
         changed.put(changes)?;
-        let entries = changed.positions.iter().flat_map(|(connector, positions)| {
-            positions.iter().map(|position| codec::encode_position(connector, position))
-        });
-        self.file.write(&codec::encode_file(entries))?;
-        self.kept = changed;
-        Ok(())
+        self.store(changed)
+    }
+
+    fn alter(&mut self, connector: &str, edits: &PositionEdits) -> Result<(), StoreError> {
+        let mut changed = self.kept.clone();
+        changed.alter(connector, edits)?;
+        self.store(changed)
+    }
+
+    fn remove(&mut self, connector: &str) -> Result<(), StoreError> {
+        if self.kept.of(connector).is_empty() {
+            return Ok(());
+        }
+        let mut changed = self.kept.clone();
+        changed.remove(connector)?;
+        self.store(changed)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rmqc_core::position::StoredPosition;
 
-use super::{ConfigStore, PositionStore, StateStore, StoreError, StoredConnector, StoredStatus};
+use super::{ConfigStore, PositionEdits, PositionStore, StateStore, StoreError, StoredConnector, StoredStatus};
 
 /// Connectors, in memory.
 #[derive(Clone, Default)]
@@ -60,6 +60,28 @@ impl PositionStore for MemoryPositionStore {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn alter(&mut self, connector: &str, edits: &PositionEdits) -> Result<(), StoreError> {
+        for (partition, offset) in edits {
+            match offset {
+                Some(offset) => {
+                    let position = StoredPosition { partition: partition.clone(), offset: offset.clone() };
+                    self.put(&[(connector.to_owned(), vec![position])])?;
+                }
+                None => {
+                    if let Some(stored) = self.positions.get_mut(connector) {
+                        stored.retain(|known| known.partition != *partition);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, connector: &str) -> Result<(), StoreError> {
+        self.positions.remove(connector);
         Ok(())
     }
 }

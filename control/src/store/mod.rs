@@ -10,10 +10,11 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rmqc_core::config::Properties;
-use rmqc_core::position::StoredPosition;
+use rmqc_core::position::{RecordPartition, Scalar, StoredPosition};
 use rmqc_core::state::TargetState;
 
 pub use file::{FileConfigStore, FilePositionStore, FileStateStore};
@@ -116,7 +117,21 @@ pub trait PositionStore: Send {
     /// # Errors
     /// When it could not be made durable; the store is then as before.
     fn put(&mut self, changes: &[(String, Vec<StoredPosition>)]) -> Result<(), StoreError>;
+    /// Replaces the offsets of partitions of one connector, or forgets those that have none here, all at once. Of several
+    /// edits of one partition the last one counts.
+    ///
+    /// # Errors
+    /// As for [`PositionStore::put`].
+    fn alter(&mut self, connector: &str, edits: &PositionEdits) -> Result<(), StoreError>;
+    /// Forgets all positions of a connector; unknown names do nothing.
+    ///
+    /// # Errors
+    /// As for [`PositionStore::put`].
+    fn remove(&mut self, connector: &str) -> Result<(), StoreError>;
 }
+
+/// A change of a connector's positions: for each partition its offset, or none to forget it.
+pub type PositionEdits = Vec<(RecordPartition, Option<BTreeMap<String, Scalar>>)>;
 
 /// Remembers states, for people and for the Java worker. Nothing depends on them.
 pub trait StateStore: Send {

@@ -55,6 +55,21 @@ fn suite(stores: &mut Stores) {
     of.sort_by_key(|position| format!("{:?}", position.offset));
     assert_eq!(of, [position(file(), "1"), position(Scalar::Integer(7), "3")]);
     assert!(stores.position.of("t").is_empty());
+    let offset = |next: &str| Some(position(Scalar::Null, next).offset);
+    let partition = |value: Scalar| position(value, "").partition;
+    let edits = vec![
+        (partition(file()), None),
+        (partition(Scalar::Integer(7)), offset("8")),
+        (partition(Scalar::Integer(7)), offset("9")),
+        (partition(Scalar::Boolean(true)), offset("1")),
+        (partition(Scalar::Text("never".to_owned())), None),
+    ];
+    stores.position.alter("s", &edits).unwrap();
+    assert_eq!(stores.position.of("s"), [position(Scalar::Integer(7), "9"), position(Scalar::Boolean(true), "1")]);
+    stores.position.put(&[("u".to_owned(), vec![position(file(), "1")])]).unwrap();
+    stores.position.remove("u").unwrap();
+    stores.position.remove("never").unwrap();
+    assert!(stores.position.of("u").is_empty());
 
     stores.state.replace(&[status("n"), status("m")]).unwrap();
     assert_eq!(stores.state.all(), [status("m"), status("n")]);
@@ -74,6 +89,7 @@ fn the_file_form_keeps_it_over_a_restart() {
     let again = Stores::in_files(dir.path()).unwrap();
     assert_eq!(again.config.all(), [connector("a/ä", TargetState::Paused)]);
     assert_eq!(again.position.of("s").len(), 2);
+    assert!(again.position.of("u").is_empty());
     assert_eq!(again.state.all(), [status("n")]);
 }
 
@@ -98,6 +114,24 @@ fn the_files_are_those_of_the_java_worker() {
         written(dir.path(), "connectorConfig.json"),
         r#"{"ZmlsZVNvdXJjZQ==":"eyJlcG9jaCI6MTcwMDAwMDAwMDAwMCwicHJvcGVydGllcyI6eyJjb25uZWN0b3IuY2xhc3MiOiJ4LlNyYyJ9LCJ0YXJnZXRTdGF0ZSI6IlNUQVJURUQifQ=="}"#
     );
+}
+
+#[test]
+fn a_stopped_connector_is_a_paused_one_to_the_java_worker() {
+    use base64::Engine as _;
+    let dir = tempfile::tempdir().unwrap();
+    let mut stores = Stores::in_files(dir.path()).unwrap();
+    stores.config.put(&[connector("a", TargetState::Stopped)]).unwrap();
+    let file: BTreeMap<String, String> = serde_json::from_str(&written(dir.path(), "connectorConfig.json")).unwrap();
+    let engine = base64::engine::general_purpose::STANDARD;
+    let value = String::from_utf8(engine.decode(&file[&engine.encode("a")]).unwrap()).unwrap();
+    assert!(value.ends_with(r#""stopped":true,"targetState":"PAUSED"}"#), "{value}");
+    assert_eq!(Stores::in_files(dir.path()).unwrap().config.all()[0].target, TargetState::Stopped);
+    // A worker that does not know the member let it go on.
+    let resumed = value.replace("PAUSED", "STARTED");
+    let file = BTreeMap::from([(engine.encode("a"), engine.encode(resumed))]);
+    fs::write(dir.path().join("config/connectorConfig.json"), serde_json::to_string(&file).unwrap()).unwrap();
+    assert_eq!(Stores::in_files(dir.path()).unwrap().config.all()[0].target, TargetState::Started);
 }
 
 #[test]

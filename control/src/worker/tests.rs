@@ -4,6 +4,8 @@ use rmqc_core::registry::TaskBuilder;
 
 use super::*;
 
+mod random;
+
 static FACTORY: ConnectorFactory = ConnectorFactory {
     name: "fake",
     java_class: "x.FakeSourceConnector",
@@ -60,8 +62,8 @@ impl World {
         self.table.hear(&task, Generation(generation), heard, self.now);
     }
 
-    fn fail(&mut self, task: &str, generation: u64, restart: bool) {
-        self.hear(task, generation, Heard::Failed { cause: "boom".to_owned(), restart });
+    fn fail(&mut self, task: &str, generation: u64, kind: FailureKind) {
+        self.hear(task, generation, Heard::Failed { cause: "boom".to_owned(), kind });
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -95,7 +97,7 @@ fn an_older_incarnation_is_not_listened_to() {
     let mut world = World::new(1);
     world.want("c", &["a"], false);
     world.step();
-    world.fail("c-0", 1, true);
+    world.fail("c-0", 1, FailureKind::Fault);
     world.pass(4);
     assert_eq!(world.step(), ["c-0 start g2 s0"]);
     world.hear("c-0", 1, Heard::Running);
@@ -158,19 +160,19 @@ fn a_failed_task_restarts_with_growing_pauses_and_then_stays_failed() {
     let mut world = World::new(1);
     world.want("c", &["a"], false);
     world.step();
-    world.fail("c-0", 1, true);
+    world.fail("c-0", 1, FailureKind::Fault);
     assert_eq!(world.states(), ["c-0 RESTARTING"]);
     let due = world.table.next_due().unwrap();
     assert!((Duration::from_secs(2)..=Duration::from_secs(4)).contains(&due), "{due:?}");
     assert!(world.step().is_empty());
     world.pass(4);
     assert_eq!(world.step(), ["c-0 start g2 s0"]);
-    world.fail("c-0", 2, true);
+    world.fail("c-0", 2, FailureKind::Fault);
     let pause = world.table.next_due().unwrap() - world.now.monotonic;
     assert!((Duration::from_secs(4)..=Duration::from_secs(8)).contains(&pause), "{pause:?}");
     world.pass(8);
     assert_eq!(world.step(), ["c-0 start g3 s0"]);
-    world.fail("c-0", 3, true);
+    world.fail("c-0", 3, FailureKind::Fault);
     assert_eq!(world.states(), ["c-0 FAILED"]);
     let cause = world.table.view()[0].cause.clone().unwrap();
     assert!(cause.starts_with("boom\nstarted again 2 times"), "{cause}");
@@ -185,7 +187,7 @@ fn failures_long_ago_do_not_count() {
     for generation in 1..6 {
         world.pass(700);
         world.step();
-        world.fail("c-0", generation, true);
+        world.fail("c-0", generation, FailureKind::Fault);
         assert_eq!(world.states(), ["c-0 RESTARTING"], "{generation}");
     }
 }
@@ -195,7 +197,7 @@ fn a_failure_that_a_restart_cannot_mend_stays_until_resumed() {
     let mut world = World::new(1);
     world.want("c", &["a"], false);
     world.step();
-    world.fail("c-0", 1, false);
+    world.fail("c-0", 1, FailureKind::Final);
     assert_eq!(world.states(), ["c-0 FAILED"]);
     world.table.pause("c", false, world.now);
     assert_eq!(world.step(), ["c-0 start g2 s0"]);
@@ -249,7 +251,7 @@ fn a_deleted_connectors_tasks_drain_and_vanish() {
     world.want("c", &[], false);
     assert_eq!(world.step(), ["c-0 stop g1 s0", "c-1 stop g2 s0"]);
     world.hear("c-0", 1, Heard::Stopped);
-    world.fail("c-1", 2, true);
+    world.fail("c-1", 2, FailureKind::Fault);
     assert!(world.step().is_empty());
     assert!(world.states().is_empty());
 }
@@ -273,7 +275,7 @@ fn halting_stops_all_and_starts_nothing() {
     world.want("c", &["a", "b", "d"], false);
     world.step();
     world.hear("c-0", 1, Heard::Running);
-    world.fail("c-1", 2, true);
+    world.fail("c-1", 2, FailureKind::Fault);
     world.table.halt();
     assert_eq!(world.step(), ["c-0 stop g1 s0", "c-2 stop g3 s0"]);
     assert!(!world.table.is_idle());
@@ -281,4 +283,126 @@ fn halting_stops_all_and_starts_nothing() {
     world.hear("c-2", 3, Heard::Stopped);
     world.pass(100);
     assert!(world.step().is_empty() && world.table.is_idle());
+}
+
+#[test]
+fn a_start_that_finds_nobody_is_tried_for_ever_at_the_longest_pause_and_eats_no_budget() {
+    let mut world = World::new(1);
+    world.want("c", &["a"], false);
+    for generation in 1..50 {
+        assert_eq!(world.step(), [format!("c-0 start g{generation} s0")]);
+        world.fail("c-0", generation, FailureKind::Away);
+        assert_eq!(world.states(), ["c-0 RESTARTING"]);
+        let pause = world.table.next_due().unwrap() - world.now.monotonic;
+        let whole = Duration::from_secs((3 << (generation - 1).min(10)).min(60));
+        assert!((whole * 2 / 3..=whole * 4 / 3).contains(&pause), "{generation}: {pause:?}");
+        world.now.monotonic += pause;
+    }
+    assert_eq!(world.table.view()[0].restarts, 0);
+    // Once it ran, the next failed start is a first one again.
+    world.step();
+    world.hear("c-0", 50, Heard::Running);
+    world.fail("c-0", 50, FailureKind::Away);
+    assert_eq!(world.table.view()[0].restarts, 1, "what fails after its start is within the budget");
+}
+
+#[test]
+fn without_restarts_nothing_is_tried_again() {
+    let mut world = World::new(1);
+    world.table.patience.restart.max = 0;
+    world.want("c", &["a"], false);
+    world.step();
+    world.fail("c-0", 1, FailureKind::Away);
+    assert_eq!(world.states(), ["c-0 FAILED"]);
+}
+
+#[test]
+fn a_restart_drains_what_runs_and_starts_what_failed_at_once() {
+    let mut world = World::new(1);
+    world.want("c", &["a", "b", "d"], false);
+    world.step();
+    world.hear("c-0", 1, Heard::Running);
+    world.fail("c-1", 2, FailureKind::Fault);
+    world.fail("c-2", 3, FailureKind::Final);
+    assert_eq!(world.table.restart("c", None, true, world.now), 2);
+    assert_eq!(world.step(), ["c-1 start g4 s0", "c-2 start g5 s0"]);
+    assert_eq!(world.table.view()[1].restarts, 0, "a fresh budget");
+    assert_eq!(world.table.restart("c", Some(0), false, world.now), 1);
+    assert_eq!(world.step(), ["c-0 stop g1 s0"]);
+    assert!(world.step().is_empty(), "no second incarnation beside the first");
+    world.hear("c-0", 1, Heard::Stopped);
+    assert_eq!(world.step(), ["c-0 start g6 s0"]);
+    assert_eq!(world.table.restart("c", Some(9), false, world.now), 0);
+    assert_eq!(world.table.restart("other", None, false, world.now), 0);
+}
+
+#[test]
+fn a_paused_task_restarts_paused() {
+    let mut world = World::new(1);
+    world.want("c", &["a"], false);
+    world.step();
+    world.hear("c-0", 1, Heard::Running);
+    world.table.pause("c", true, world.now);
+    world.step();
+    world.hear("c-0", 1, Heard::Paused);
+    world.table.restart("c", None, false, world.now);
+    assert_eq!(world.step(), ["c-0 stop g1 s0"]);
+    world.hear("c-0", 1, Heard::Stopped);
+    assert_eq!(world.step(), ["c-0 start paused g2 s0"]);
+}
+
+#[test]
+fn only_what_fails_before_it_ever_ran_is_a_failed_start() {
+    let mut world = World::new(1);
+    world.want("c", &["a", "b"], false);
+    assert!(!world.table.has_run("c"));
+    world.step();
+    world.hear("c-0", 1, Heard::Running);
+    assert!(!world.table.has_run("c"), "not all of them");
+    world.fail("c-0", 1, FailureKind::Fault);
+    assert!(world.table.take_failed_starts().is_empty());
+    // A start that takes too long is one.
+    world.pass(10);
+    world.step();
+    world.hear("c-1", 2, Heard::Stopped);
+    let failed: Vec<_> = world.table.take_failed_starts().into_iter().collect();
+    assert_eq!(failed, [(Arc::from("c"), "did not start within 10000 ms".to_owned())]);
+    assert!(world.table.take_failed_starts().is_empty(), "told once");
+    // What was wanted and ran before counts as having run while nothing else is wanted.
+    world.want("c", &["a"], false);
+    assert!(world.table.has_run("c"));
+    world.want("c", &["z"], false);
+    assert!(!world.table.has_run("c"));
+    assert!(!world.table.has_run("other"));
+}
+
+#[test]
+fn failures_are_remembered_with_what_was_done() {
+    let mut world = World::new(1);
+    world.now.unix_ms = 77;
+    world.want("c", &["a"], false);
+    world.step();
+    world.fail("c-0", 1, FailureKind::Fault);
+    world.pass(4);
+    world.step();
+    world.fail("c-0", 2, FailureKind::Final);
+    let history = world.table.view()[0].history.clone();
+    assert!(matches!(history[0].then, Then::RestartsIn(2000..=4000)), "{history:?}");
+    assert_eq!((history[1].at_ms, &*history[1].cause, history[1].then), (77, "boom", Then::StaysFailed));
+    world.table.mark_rolled_back("c");
+    world.want("c", &["b"], false);
+    let view = &world.table.view()[0];
+    assert_eq!((view.history[1].then, view.cause.as_deref()), (Then::RolledBack, None));
+}
+
+#[test]
+fn a_connectors_tasks_are_those_of_its_very_name() {
+    let mut world = World::new(1);
+    world.want("c", &["a"], false);
+    world.want("c-0", &["a"], false);
+    world.want("ca", &["a"], false);
+    world.step();
+    assert_eq!(world.table.restart("c", None, false, world.now), 1);
+    assert_eq!(world.step(), ["c-0 stop g1 s0"]);
+    assert!(world.table.is_active("ca") && !world.table.is_active("b"));
 }

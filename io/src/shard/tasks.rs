@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::rc::Rc;
 
-use rmqc_core::command::{ShardCommand, ShardEvent, TaskSpec};
+use rmqc_core::command::{FailureKind, ShardCommand, ShardEvent, TaskSpec};
 use rmqc_core::id::{Generation, TaskId};
 use rmqc_core::limits::SHARD_TASKS_MAX;
 use rmqc_core::metrics::ShardReport;
@@ -105,7 +105,7 @@ async fn start<D: Driver>(context: &Rc<ShardContext>, tasks: &Rc<Tasks>, spec: T
         }
     };
     if let Some(cause) = refusal {
-        context.tell(ShardEvent::TaskFailed { task, generation, cause, restart: true }).await;
+        context.tell(ShardEvent::TaskFailed { task, generation, cause, kind: FailureKind::Fault }).await;
         return;
     }
     let control = Rc::new(TaskControl::new(task.clone(), generation, &spec));

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt as _;
 use rmqc_core::chain::Chain;
-use rmqc_core::command::{ShardEvent, TaskSpec};
+use rmqc_core::command::{FailureKind, ShardEvent, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector as keys;
 use rmqc_core::config::key::ConfigKey;
@@ -75,14 +75,14 @@ pub async fn run_task<D: Driver>(
         Ok(TaskEnd::Stopped) => ShardEvent::TaskStopped(task, generation),
         Ok(TaskEnd::Abandoned) => return,
         Ok(TaskEnd::Failed(error)) => {
-            let restart = error.retry() == Retry::Later;
+            let kind = if error.retry() == Retry::Later { FailureKind::Away } else { FailureKind::Final };
             let cause = format!("{}: {error}", error.stage().name());
-            ShardEvent::TaskFailed { task, generation, cause, restart }
+            ShardEvent::TaskFailed { task, generation, cause, kind }
         }
         Err(panic) => {
             let message = crate::driver::local::panic_message(&*panic);
             let cause = format!("{}: the connector panicked: {message}", Stage::Lifecycle.name());
-            ShardEvent::TaskFailed { task, generation, cause, restart: true }
+            ShardEvent::TaskFailed { task, generation, cause, kind: FailureKind::Fault }
         }
     };
     shard.tell(event).await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use rmqc_core::cluster_port::ClusterPort;
-use rmqc_core::command::{ShardCommand, ShardEvent, ShardPort, TaskSpec};
+use rmqc_core::command::{FailureKind, ShardCommand, ShardEvent, ShardPort, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::metrics::{ShardReport, TaskCounters};
@@ -267,8 +267,8 @@ impl Plane {
     /// Cause of a failure, and whether a restart may help.
     pub fn failed(&self, task: &Task) -> (String, bool) {
         self.event(&format!("failure of {}", task.id), |event| match event {
-            ShardEvent::TaskFailed { generation, cause, restart, .. } if *generation == task.generation => {
-                Some((cause.clone(), *restart))
+            ShardEvent::TaskFailed { generation, cause, kind, .. } if *generation == task.generation => {
+                Some((cause.clone(), *kind != FailureKind::Final))
             }
             _ => None,
         })
