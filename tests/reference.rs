@@ -14,6 +14,8 @@ use std::path::Path;
 
 // Named, so that the linker keeps the connectors' entries in the registry.
 use rmqc_connectors as _;
+// The same for the config providers.
+use rmqc_control as _;
 
 #[test]
 fn the_reference_page_is_fresh() {

@@ -9,11 +9,15 @@ mod worker;
 
 use std::fs;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
+use rmqc_control::known_secrets::KnownSecrets;
 use rmqc_core::config::key::{ConfigError, ConfigErrors};
-use rmqc_core::config::worker::{Environment, Parsed, WorkerConfig};
+use rmqc_core::config::provider::Providers;
+use rmqc_core::config::worker::{Environment, Parsed, WorkerConfig, provider_settings};
 use rmqc_core::config::{Properties, java};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -80,7 +84,16 @@ fn configuration(flags: &cli::WorkerFlags) -> anyhow::Result<Parsed> {
         }
         None => Properties::new(),
     };
-    Ok(WorkerConfig::build(&conf, &flags.properties(), &environment())?)
+    let mut environment = environment();
+    environment.conf_dir = flags.config_file.as_deref().map(directory_of);
+    let providers = Providers::registered(&provider_settings(&conf, &environment));
+    Ok(WorkerConfig::build_resolved(&conf, &flags.properties(), &environment, &providers)?)
+}
+
+/// The directory that a file is in.
+fn directory_of(file: &Path) -> PathBuf {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned())
 }
 
 fn environment() -> Environment {
@@ -90,11 +103,12 @@ fn environment() -> Environment {
         connect_home: text("CONNECT_HOME"),
         name_servers: text("NAMESRV_ADDR"),
         io_driver: text("RMQC_IO"),
+        conf_dir: None,
     }
 }
 
 fn run(flags: &cli::WorkerFlags) -> anyhow::Result<ExitCode> {
-    let Parsed { config, warnings } = configuration(flags)?;
+    let Parsed { config, warnings, secrets } = configuration(flags)?;
     if flags.check {
         for warning in warnings {
             say_error(&warning);
@@ -102,7 +116,9 @@ fn run(flags: &cli::WorkerFlags) -> anyhow::Result<ExitCode> {
         say("The configuration is right.");
         return Ok(ExitCode::SUCCESS);
     }
-    let _flushes_at_the_end = logging::start(&config.log_dir)?;
+    let known = Arc::new(KnownSecrets::default());
+    known.learn("the worker", &secrets.0);
+    let _flushes_at_the_end = logging::start(&config.log_dir, &known)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -112,7 +128,7 @@ fn run(flags: &cli::WorkerFlags) -> anyhow::Result<ExitCode> {
         let _inside = runtime.enter();
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
     };
-    let mut worker = Worker::start(&config)?;
+    let mut worker = Worker::start(&config, &known)?;
     tracing::info!("The standalone worker boot success.");
     say("The standalone worker boot success.");
     say(&worker.how_to_reach());

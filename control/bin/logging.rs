@@ -3,13 +3,16 @@
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use file_rotate::compression::Compression;
 use file_rotate::suffix::AppendCount;
 use file_rotate::{ContentLimit, FileRotate};
+use rmqc_control::known_secrets::KnownSecrets;
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
@@ -31,7 +34,7 @@ const LINES_WAITING_MAX: usize = 16_384;
 ///
 /// # Errors
 /// A directory or file that can't be written.
-pub(crate) fn start(dir: &Path) -> anyhow::Result<WorkerGuard> {
+pub(crate) fn start(dir: &Path, known: &Arc<KnownSecrets>) -> anyhow::Result<WorkerGuard> {
     let path = dir.join("connect_runtime.log");
     fs::create_dir_all(dir)
         .with_context(|| format!("cannot create {}; set logDir to another directory", dir.display()))?;
@@ -42,17 +45,39 @@ pub(crate) fn start(dir: &Path) -> anyhow::Result<WorkerGuard> {
         .with_context(|| format!("cannot write {}; set logDir to another directory", path.display()))?;
     let limit = ContentLimit::BytesSurpassed(FILE_BYTES_MAX);
     let file = FileRotate::new(path, AppendCount::new(FILES_MAX), limit, Compression::None, None);
-    let (writer, guard) =
-        NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).thread_name("log").finish(file);
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES_WAITING_MAX)
+        .thread_name("log")
+        .finish(Scrubbing { inner: file, known: Arc::clone(known) });
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
     let to_file = layer::layer().event_format(JavaPattern).with_ansi(false).with_writer(writer).with_filter(filter);
+    let of_console = Arc::clone(known);
     let to_console = layer::layer()
         .event_format(JavaPattern)
         .with_ansi(false)
-        .with_writer(std::io::stderr)
+        .with_writer(move || Scrubbing { inner: std::io::stderr(), known: Arc::clone(&of_console) })
         .with_filter(LevelFilter::WARN);
     tracing_subscriber::registry().with(to_file).with(to_console).try_init().context("cannot start logging")?;
     Ok(guard)
+}
+
+/// Takes all known secrets out of lines on their way: a connector may log its own password. Each write is one line or
+/// several; to the file it happens on the writing thread.
+struct Scrubbing<W> {
+    inner: W,
+    known: Arc<KnownSecrets>,
+}
+
+impl<W: Write> Write for Scrubbing<W> {
+    fn write(&mut self, lines: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(lines);
+        self.inner.write_all(self.known.scrub(&text).as_bytes())?;
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// `yyyy-MM-dd HH:mm:ss LEVEL thread - message`, time in GMT+8.
@@ -97,6 +122,17 @@ impl fmt::Display for Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn known_secrets_are_taken_out_of_every_line() {
+        let known = Arc::new(KnownSecrets::default());
+        let mut out = Vec::new();
+        let mut writer = Scrubbing { inner: &mut out, known: Arc::clone(&known) };
+        writer.write_all(b"before: hunter2\n").unwrap();
+        known.learn("c", &[("hunter2".to_owned(), "******".to_owned())]);
+        writer.write_all(b"after: hunter2!\n").unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "before: hunter2\nafter: ******!\n");
+    }
 
     #[test]
     fn stamps_are_dates_in_gmt_plus_8() {

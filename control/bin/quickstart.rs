@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -35,8 +36,9 @@ const SINK: &str = "quickstart-sink";
 /// Anything that kept it from being completed.
 pub(crate) fn run(flags: &QuickstartFlags) -> anyhow::Result<ExitCode> {
     let trial = Trial::prepare(flags)?;
-    let _flushes_at_the_end = logging::start(&trial.config.log_dir)?;
-    let worker = Worker::start(&trial.config)?;
+    let known = Arc::default();
+    let _flushes_at_the_end = logging::start(&trial.config.log_dir, &known)?;
+    let worker = Worker::start(&trial.config, &known)?;
     let measured = trial.measure(&worker);
     // The worker is stopped in order whatever happened, and the cluster is asked while the broker is still there.
     let queues = trial.queues(&worker);

@@ -9,9 +9,11 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, bail};
 use rmqc_control::controller::standalone::{Settings, start};
 use rmqc_control::controller::{Controller, ConverterDefaults};
+use rmqc_control::known_secrets::KnownSecrets;
 use rmqc_control::rest::{RestSettings, serve};
 use rmqc_control::store::Stores;
 use rmqc_control::worker::Patience;
+use rmqc_core::config::provider::Providers;
 use rmqc_core::config::worker::WorkerConfig;
 use rmqc_core::registry::duplicate_names;
 use tokio::sync::oneshot;
@@ -30,11 +32,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts everything. REST listens only after the stores are loaded.
+    /// Starts everything. REST listens only after the stores are loaded. `known` learns the connectors' secrets.
     ///
     /// # Errors
     /// Damaged stores, another worker on them, a port in use, a data plane that can't start.
-    pub fn start(config: &WorkerConfig) -> anyhow::Result<Self> {
+    pub fn start(config: &WorkerConfig, known: &Arc<KnownSecrets>) -> anyhow::Result<Self> {
         let twice = duplicate_names();
         if !twice.is_empty() {
             bail!("two built-in connectors or converters have the name {}; this binary is broken", twice.join(", "));
@@ -52,7 +54,14 @@ impl Worker {
         tracing::info!("Current alive worker : {}", config.worker_id);
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let room = Room { config: config.clone(), stores, listener, plane: plane.handles(config)?, stopped };
+        let room = Room {
+            config: config.clone(),
+            stores,
+            listener,
+            plane: plane.handles(config)?,
+            known: Arc::clone(known),
+            stopped,
+        };
         let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
             let result = room.run();
             // Dropping it tells the same.
@@ -106,6 +115,7 @@ struct Room {
     stores: Stores,
     listener: TcpListener,
     plane: crate::wire::Handles,
+    known: Arc<KnownSecrets>,
     stopped: oneshot::Receiver<()>,
 }
 
@@ -115,10 +125,12 @@ impl Room {
     }
 
     async fn work(self) -> anyhow::Result<Vec<String>> {
-        let Self { config, stores, listener, plane, stopped } = self;
+        let Self { config, stores, listener, plane, known, stopped } = self;
         let settings = Settings {
             worker_id: config.worker_id.clone(),
             converters: ConverterDefaults { key: config.key_converter.clone(), value: config.value_converter.clone() },
+            providers: Arc::new(Providers::registered(&config.providers)),
+            secrets: known,
             patience: Patience { start: config.start_timeout, stop: config.stop_timeout, restart: config.restart },
             state_interval: config.state_interval,
         };

@@ -2,7 +2,9 @@
 //! through here, and no socket but REST's is ever opened: shards and the cluster are reached through the ports of
 //! `rmqc_core`.
 
+pub mod known_secrets;
 pub mod placement;
+mod provider;
 pub mod store;
 pub mod worker;
 

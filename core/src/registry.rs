@@ -1,7 +1,7 @@
 //! The table of everything that can be named in a configuration. Entries register themselves; nobody lists them.
 
 use crate::config::Properties;
-use crate::config::key::{ConfigErrors, ConfigKey};
+use crate::config::key::{ConfigErrors, ConfigKey, misspelt};
 use crate::connector::{DynSinkTask, DynSourceTask};
 use crate::context::TaskContext;
 use crate::converter::Converter;
@@ -208,6 +208,77 @@ pub fn find_predicate(asked: &str) -> Option<&'static PredicateFactory> {
     inventory::iter::<PredicateFactory>
         .into_iter()
         .find(|factory| answers_to(asked, factory.name, factory.java_class, ""))
+}
+
+/// The last part of a class name without the ending that all classes of its kind share.
+fn stem<'n>(name: &'n str, suffix: &str) -> &'n str {
+    let simple = simple_name(name);
+    simple.strip_suffix(suffix).unwrap_or(simple)
+}
+
+/// Of names and Java classes the Java class that `asked` is likely a misspelling of.
+fn likely_class(
+    asked: &str,
+    known: impl IntoIterator<Item = (&'static str, &'static str)>,
+    suffix: &str,
+) -> Option<&'static str> {
+    let asked = simple_name(asked.split('$').next().unwrap_or(asked));
+    let mut spellings = Vec::new();
+    for (name, class) in known {
+        spellings.extend([(name, class), (simple_name(class), class)]);
+        // A stem is short, so it is compared with stems only: all of a kind end alike.
+        if let Some(near) = misspelt(stem(asked, suffix), [stem(class, suffix)]) {
+            spellings.push((near, class));
+        }
+    }
+    let found = misspelt(asked, spellings.iter().map(|(spelling, _)| *spelling))
+        .or_else(|| misspelt(stem(asked, suffix), spellings.iter().map(|(spelling, _)| *spelling)))?;
+    spellings.iter().find(|(spelling, _)| *spelling == found).map(|(_, class)| *class)
+}
+
+/// What to do about a class that is not known: the likely one, else all there are.
+fn class_remedy(asked: &str, known: impl IntoIterator<Item = (&'static str, &'static str)>, suffix: &str) -> String {
+    let known: Vec<_> = known.into_iter().collect();
+    match likely_class(asked, known.iter().copied(), suffix) {
+        Some(class) => format!("did you mean {class}?"),
+        None => {
+            let mut names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+            names.sort_unstable();
+            names.dedup();
+            format!("write one of {}, or its Java class", names.join(", "))
+        }
+    }
+}
+
+/// What to do about a `connector.class` that names nothing.
+#[must_use]
+pub fn connector_remedy(asked: &str) -> String {
+    class_remedy(asked, connectors().iter().map(|factory| (factory.name, factory.java_class)), "Connector")
+}
+
+/// What to do about the class of a direct task's half that names nothing of that kind.
+#[must_use]
+pub fn task_remedy(asked: &str, kind: ConnectorKind) -> String {
+    let of_kind = connectors().into_iter().filter(|factory| factory.build.kind() == kind);
+    class_remedy(asked, of_kind.map(|factory| (factory.name, factory.java_task_class)), "Task")
+}
+
+/// What to do about a converter that is not known.
+#[must_use]
+pub fn converter_remedy(asked: &str) -> String {
+    class_remedy(asked, converters().iter().map(|factory| (factory.name, factory.java_class)), "Converter")
+}
+
+/// What to do about a transform that is not known.
+#[must_use]
+pub fn transform_remedy(asked: &str) -> String {
+    class_remedy(asked, transforms().iter().map(|factory| (factory.name, factory.java_class)), "")
+}
+
+/// What to do about a predicate that is not known.
+#[must_use]
+pub fn predicate_remedy(asked: &str) -> String {
+    class_remedy(asked, predicates().iter().map(|factory| (factory.name, factory.java_class)), "")
 }
 
 /// Names that two entries claim; a start-up error when not empty.

@@ -13,7 +13,7 @@ mod table;
 
 use rmqc_connectors as _;
 use rmqc_core::config::Properties;
-use rmqc_core::config::connector::{COMMON_KEYS, SINK_KEYS, SOURCE_KEYS};
+use rmqc_core::config::connector::{COMMON_KEYS, SINK_KEYS, SOURCE_KEYS, TOPIC_NAME, TOPIC_NAMES};
 use rmqc_core::config::key::{ConfigErrors, ConfigKey, KeyKind, check_all};
 use rmqc_core::error::Retry;
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind, TaskBuilder, connectors};
@@ -125,7 +125,13 @@ fn keys_are_explained_unambiguous_and_their_defaults_are_good() {
                 let config = Properties::from([(key.name.to_owned(), default.to_owned())]);
                 assert_eq!(key.check(&config), Ok(()), "{}: {}", factory.name, key.name);
             }
-            names.extend(std::iter::once(key.name).chain(key.aliases.iter().copied()));
+            // Kafka Connect's `topic` and `topics` stand back where a connector has a key of that name.
+            let stands_back = |alias: &&str| {
+                [TOPIC_NAME.name, TOPIC_NAMES.name].contains(&key.name)
+                    && factory.keys.iter().any(|own| own.name == *alias)
+            };
+            names.push(key.name);
+            names.extend(key.aliases.iter().copied().filter(|alias| !stands_back(alias)));
         }
         let count = names.len();
         names.sort_unstable();

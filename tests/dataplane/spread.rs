@@ -1,9 +1,10 @@
 //! A sink over all cores: how many tasks it gets, on which shards, and that they share the queues.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rmqc_control::controller::{ConverterDefaults, Definition, define};
+use rmqc_control::controller::{ConverterDefaults, DefineSettings, Definition, define};
 use rmqc_control::worker::{Now, Order, Patience, TaskTable};
 use rmqc_core::config::worker::RestartPolicy;
 
@@ -18,8 +19,9 @@ fn defined(more: &[(&str, &str)]) -> Definition {
     let mut config = vec![("connector.class", "test-sink"), ("connect.topicnames", "t")];
     config.extend_from_slice(more);
     let string = "org.apache.rocketmq.connect.runtime.converter.record.StringConverter".to_owned();
-    let defaults = ConverterDefaults { key: string.clone(), value: string };
-    define(&properties(&config), &defaults, SHARDS).unwrap()
+    let converters = ConverterDefaults { key: string.clone(), value: string };
+    let settings = DefineSettings { converters, shards: SHARDS, providers: Arc::default() };
+    define(&properties(&config), &settings).unwrap()
 }
 
 fn table() -> TaskTable {

@@ -1,5 +1,6 @@
 //! Looks at live records: what each stage lets see, and that nobody who looks holds a task up.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -274,6 +275,10 @@ fn settings() -> Settings {
     Settings {
         worker_id: "tapped".to_owned(),
         converters: ConverterDefaults { key: string.clone(), value: string },
+        providers: Arc::new(rmqc_core::config::provider::Providers::registered(
+            &rmqc_core::config::provider::ProviderSettings::default(),
+        )),
+        secrets: Arc::default(),
         patience: Patience { start: DEADLINE, stop: DEADLINE, restart },
         state_interval: DEADLINE,
     }

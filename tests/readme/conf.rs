@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use rmqc_connectors as _;
-use rmqc_control::controller::{ConverterDefaults, define};
+use rmqc_control::controller::{ConverterDefaults, DefineSettings, define};
 use rmqc_core::config::Properties;
 use rmqc_core::config::worker::{Environment, WorkerConfig};
 
@@ -98,6 +99,40 @@ fn unit_setting<'u>(unit: &'u str, name: &str) -> &'u str {
 }
 
 #[test]
+fn a_conf_file_may_refer_to_secrets_and_never_shows_them() {
+    let dir = TempDir::new("references");
+    let at = dir.path().display().to_string();
+    std::fs::write(dir.path().join("s.properties"), "access=open-sesame\nport=80-sesame\n").unwrap();
+    let conf = dir.path().join("connect.conf");
+    let check = |more: &str| {
+        let text = format!("storePathRootDir={at}\nlogDir={at}\naclEnable=true\nsecretKey=${{env:PATH}}\n{more}");
+        std::fs::write(&conf, text).unwrap();
+        program(&["-c", conf.to_str().unwrap(), "--check"])
+    };
+    let right = check(&format!("accessKey=${{file:{at}/s.properties:access}}\n"));
+    assert!(right.status.success(), "{right:?}");
+    let wrong = check(&format!(
+        "accessKey=${{file:/etc/hostname:x}}\nhttpPort=${{file:{at}/s.properties:port}}\ncores=${{enw:N}}\npin=x\n"
+    ));
+    assert_eq!(wrong.status.code(), Some(2));
+    let said = text(&wrong.stderr);
+    for part in [
+        "Config accessKey refers to ${file:/etc/hostname:x}: /etc/hostname is outside of what may be read; put the file",
+        &format!("Config httpPort is \"${{file:{at}/s.properties:port}}\", expected a whole number"),
+        "Config cores refers to ${enw:N}: there is no config provider called enw; did you mean env?",
+        "Config pin is \"x\", expected one of auto, on, off; write one of auto, on, off",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    assert!(!said.contains("sesame"), "{said}");
+    let fenced = check("configProviderEnv=A,B*\naccessKey=x\n");
+    assert!(
+        text(&fenced.stderr).contains("PATH may not be read; add it to configProviderEnv, which is A,B*"),
+        "{fenced:?}"
+    );
+}
+
+#[test]
 fn the_systemd_unit_fits_the_program() {
     let unit = std::fs::read_to_string(repository().join("conf/rmqc-fast.service")).unwrap();
     let mut words = unit_setting(&unit, "ExecStart").split_whitespace();
@@ -119,8 +154,9 @@ fn the_systemd_unit_fits_the_program() {
 fn define_example(path: &Path) -> usize {
     let properties: Properties = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let string = "org.apache.rocketmq.connect.runtime.converter.record.StringConverter".to_owned();
-    let defaults = ConverterDefaults { key: string.clone(), value: string };
-    let definition = define(&properties, &defaults, 1).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let converters = ConverterDefaults { key: string.clone(), value: string };
+    let settings = DefineSettings { converters, shards: 1, providers: Arc::default() };
+    let definition = define(&properties, &settings).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     definition.tasks.len()
 }
 

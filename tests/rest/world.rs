@@ -12,6 +12,7 @@ use rmqc_control::controller::{Controller, ConverterDefaults};
 use rmqc_control::rest::{RestSettings, serve};
 use rmqc_control::store::Stores;
 use rmqc_control::worker::Patience;
+use rmqc_core::config::provider::{ProviderSettings, Providers};
 use rmqc_core::config::worker::RestartPolicy;
 use rmqc_core::limits::SHARD_TASKS_MAX;
 use serde_json::Value;
@@ -82,6 +83,8 @@ async fn run(
     let settings = Settings {
         worker_id: "standalone-worker".to_owned(),
         converters: ConverterDefaults { key: string.clone(), value: string },
+        providers: Arc::new(Providers::registered(&ProviderSettings::default())),
+        secrets: Arc::default(),
         patience: Patience { start: DEADLINE, stop: wishes.3, restart },
         state_interval: Duration::from_secs(20),
     };

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use rmqc_core::chain::Chain;
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector::{
-    CONNECTOR_CLASS, DIRECT_ENABLE, DIRECT_TASK, KEY_CONVERTER, MAX_TASKS, ORDERING, SINK_TASK_CLASS,
-    SOURCE_TASK_CLASS, TASK_TYPE, TOPIC_NAME, TOPIC_NAMES, VALUE_CONVERTER, sink_topics,
+    CONNECTOR_CLASS, DIRECT_ENABLE, DIRECT_TASK, KEY_CONVERTER, ORDERING, SINK_TASK_CLASS, SOURCE_TASK_CLASS,
+    TASK_TYPE, TOPIC_NAME, TOPIC_NAMES, VALUE_CONVERTER,
 };
-use rmqc_core::config::key::{ConfigError, ConfigErrors, MASK, check_all, is_secret};
-use rmqc_core::converter::converter_from_config;
-use rmqc_core::registry::{ConnectorFactory, ConnectorKind, connectors, find_connector};
+use rmqc_core::config::key::ConfigErrors;
+use rmqc_core::config::provider::Providers;
+use rmqc_core::registry::ConnectorFactory;
 
-use super::direct::Halves;
-use super::{ControlError, known_keys};
+use super::ControlError;
+use super::validate::{ConfigWarning, Inspected, Validation, inspect};
 use crate::worker::Desired;
 
 /// Converters of connectors that name none.
@@ -33,6 +32,10 @@ pub struct Definition {
     pub tasks: Vec<Arc<Properties>>,
     /// Whether its tasks stay on one shard.
     pub ordered: bool,
+    /// What is accepted but should be looked at.
+    pub warnings: Vec<ConfigWarning>,
+    /// Its secrets, each with what is shown in its place; to be scrubbed, not to be shown.
+    pub secrets: Vec<(String, String)>,
 }
 
 impl Definition {
@@ -49,117 +52,89 @@ impl Definition {
     }
 }
 
-/// Checks a configuration and splits it into tasks, for a worker of so many shards.
+/// What a configuration is checked with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct DefineSettings {
+    /// Converters of connectors that name none.
+    pub converters: ConverterDefaults,
+    /// Shards of this worker.
+    pub shards: usize,
+    /// Who knows what references stand for.
+    pub providers: Arc<Providers>,
+}
+
+/// Checks a configuration and splits it into tasks.
+///
+/// What the tasks' configurations show are references, not what they stand for.
 ///
 /// # Errors
 /// A missing or unknown class, else everything that is wrong with the keys, in the Java worker's words where it has any.
-pub fn define(
-    properties: &Properties,
-    defaults: &ConverterDefaults,
-    shards: usize,
-) -> Result<Definition, ControlError> {
-    let Some(class) = CONNECTOR_CLASS.text(properties) else {
-        let message = format!("Request config key: {}", CONNECTOR_CLASS.name);
-        return Err(ControlError::Invalid(ConfigError::new(CONNECTOR_CLASS.name, message).into()));
+pub fn define(properties: &Properties, settings: &DefineSettings) -> Result<Definition, ControlError> {
+    let Inspected { validation, resolved, parts, secrets } = inspect(properties, settings);
+    let Validation { class, errors, warnings, .. } = validation;
+    let Some(factory) = class else {
+        let unknown = "Failed to find any class";
+        let of_class =
+            errors.iter().find(|error| error.key == CONNECTOR_CLASS.name && error.message.starts_with(unknown));
+        return Err(match of_class {
+            Some(error) => ControlError::UnknownClass(error.message.clone()),
+            None => ControlError::Invalid(ConfigErrors(errors)),
+        });
     };
-    let Some(factory) = find_connector(class) else {
-        let known: Vec<_> = connectors().iter().map(|factory| factory.java_class).collect();
-        return Err(ControlError::UnknownClass(format!(
-            "Failed to find any class that implements Connector and which name matches {class}, available connectors are: {}",
-            known.join(", ")
-        )));
-    };
-    let errors = faults(properties, factory, defaults);
     if !errors.is_empty() {
         return Err(ControlError::Invalid(ConfigErrors(errors)));
     }
-    // Looked at once more: the faults of what can't be found have been told above.
-    let halves = Halves::of(properties).map_err(ControlError::Invalid)?;
-    let max_tasks = max_tasks(properties, factory, halves.is_some(), shards);
-    let parts = (factory.task_configs)(properties, max_tasks).map_err(ControlError::Invalid)?;
-    if parts.is_empty() {
-        let message = "The connector taskConfigs is empty, Please check configuration";
-        return Err(ControlError::Invalid(ConfigError::new(MAX_TASKS.name, message).into()));
-    }
-    if let Some(halves) = halves {
-        halves.check_split(factory, parts.len()).map_err(|error| ControlError::Invalid(error.into()))?;
-    }
-    let tasks =
-        (0usize..).zip(parts).map(|(index, part)| Arc::new(task_config(properties, part, factory, defaults, index)));
-    Ok(Definition { factory, tasks: tasks.collect(), ordered: ORDERING.boolean(properties) })
+    let task = |(index, part)| {
+        let shown =
+            unresolved(task_config(&resolved, part, factory, &settings.converters, index), &resolved, properties);
+        Arc::new(shown)
+    };
+    let tasks = (0usize..).zip(parts).map(task).collect();
+    Ok(Definition { factory, tasks, ordered: ORDERING.boolean(&resolved), warnings, secrets })
 }
 
-/// Everything wrong with the keys.
-fn faults(
+/// One task as it runs.
+pub(super) struct Runnable {
+    /// Its full configuration, references replaced: to be handed to its shard, and to be shown nowhere.
+    pub config: Properties,
+    /// The connector's secrets by now, each with what is shown in its place.
+    pub secrets: Vec<(String, String)>,
+}
+
+/// Makes the configuration with which a task runs. May block.
+///
+/// # Errors
+/// What is wrong with the connector's configuration by now: what a reference stands for may have changed since.
+pub(super) fn task_to_run(
     properties: &Properties,
-    factory: &'static ConnectorFactory,
-    defaults: &ConverterDefaults,
-) -> Vec<ConfigError> {
-    let mut errors = Vec::new();
-    let halves = Halves::of(properties).unwrap_or_else(|wrong| {
-        errors.extend(wrong.0);
-        None
-    });
-    let reads_topics = factory.build.kind() == ConnectorKind::Sink && !DIRECT_ENABLE.boolean(properties);
-    if reads_topics && sink_topics(properties).is_empty() {
-        let message = format!("Config {} cannot be empty", TOPIC_NAMES.name);
-        errors.push(ConfigError::new(TOPIC_NAMES.name, message));
-    }
-    let keys = known_keys(properties, Some(factory));
-    for error in check_all(&keys, properties).err().map(|errors| errors.0).unwrap_or_default() {
-        push_new(&mut errors, as_java(error, properties));
-    }
-    for (name, value) in properties {
-        if value == MASK && is_secret(name, &keys) {
-            errors.push(ConfigError::new(name, format!("Config {name} is the mask of a secret; give its value")));
-        }
-    }
-    let mut complete = properties.clone();
-    complete.entry(KEY_CONVERTER.name.to_owned()).or_insert_with(|| defaults.key.clone());
-    complete.entry(VALUE_CONVERTER.name.to_owned()).or_insert_with(|| defaults.value.clone());
-    for (key, is_key) in [(KEY_CONVERTER, true), (VALUE_CONVERTER, false)] {
-        let built = converter_from_config(&key, &complete, is_key);
-        errors.extend(built.err().map(|errors| errors.0).unwrap_or_default());
-    }
-    errors.extend(Chain::from_config(properties).err().map(|errors| errors.0).unwrap_or_default());
-    if errors.is_empty() {
-        let parts = std::iter::once(factory).chain(halves.into_iter().flat_map(|halves| [halves.source, halves.sink]));
-        for error in parts.flat_map(|part| (part.validate)(properties).err().map(|errors| errors.0).unwrap_or_default())
+    settings: &DefineSettings,
+    index: usize,
+) -> Result<Runnable, ControlError> {
+    let Inspected { validation, resolved, parts, secrets } = inspect(properties, settings);
+    let Some(factory) = validation.class.filter(|_| validation.errors.is_empty()) else {
+        return Err(ControlError::Invalid(ConfigErrors(validation.errors)));
+    };
+    let count = parts.len();
+    let part = parts.into_iter().nth(index).ok_or_else(|| {
+        ControlError::Conflict(format!(
+            "the configuration is now split into {count} tasks, so that there is none of index {index}: what its \
+             references stand for has changed; send the configuration again, or restart the worker"
+        ))
+    })?;
+    Ok(Runnable { config: task_config(&resolved, part, factory, &settings.converters, index), secrets })
+}
+
+/// A task's configuration as it is shown and stored: with the references of the connector's, even where the connector took
+/// what they stand for apart.
+fn unresolved(mut task: Properties, resolved: &Properties, properties: &Properties) -> Properties {
+    for (key, value) in properties {
+        if resolved.get(key) != Some(value)
+            && let Some(shown) = task.get_mut(key)
         {
-            push_new(&mut errors, error);
+            shown.clone_from(value);
         }
     }
-    errors
-}
-
-/// Tells a fault once, though two parts of a direct connector may find it.
-fn push_new(errors: &mut Vec<ConfigError>, error: ConfigError) {
-    if !errors.contains(&error) {
-        errors.push(error);
-    }
-}
-
-/// The Java worker's words for a number that is none.
-fn as_java(error: ConfigError, properties: &Properties) -> ConfigError {
-    if error.key != MAX_TASKS.name {
-        return error;
-    }
-    match MAX_TASKS.text(properties) {
-        Some(text) if text.parse::<i32>().is_err() => {
-            ConfigError::new(MAX_TASKS.name, format!("For input string: \"{text}\""))
-        }
-        _ => error,
-    }
-}
-
-/// How many tasks the connector may split its work into. A sink whose tasks may write side by side gets one task a shard,
-/// so that every core has its part, unless it is told otherwise, or must keep an order, for which one shard is home.
-fn max_tasks(properties: &Properties, factory: &ConnectorFactory, direct: bool, shards: usize) -> usize {
-    let spreads = factory.shardable && !direct && !ORDERING.boolean(properties);
-    if spreads && MAX_TASKS.given(properties).is_none() {
-        return shards.max(1);
-    }
-    usize::try_from(MAX_TASKS.integer(properties)).unwrap_or(1).max(1)
+    task
 }
 
 /// One task's full configuration: the connector's keys, over them what the connector made for this task, over that what

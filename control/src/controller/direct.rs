@@ -3,7 +3,7 @@
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector::{DIRECT_ENABLE, SINK_TASK_CLASS, SOURCE_TASK_CLASS};
 use rmqc_core::config::key::{ConfigError, ConfigErrors, ConfigKey};
-use rmqc_core::registry::{ConnectorFactory, ConnectorKind, connectors, find_task};
+use rmqc_core::registry::{ConnectorFactory, ConnectorKind, connectors, find_task, task_remedy};
 
 /// What the two halves of a direct task are built by.
 #[derive(Clone, Copy)]
@@ -40,7 +40,8 @@ impl Halves {
                 "Config max.tasks allows {tasks} direct tasks; several need a connector.class that is the source's \
                  own, and a sink that can write several times at once"
             );
-            return Err(ConfigError::new("max.tasks", message));
+            let remedy = "set max.tasks to 1, or name the source's own connector by connector.class";
+            return Err(ConfigError::new("max.tasks", message).with_remedy(remedy));
         }
         Ok(())
     }
@@ -53,7 +54,8 @@ fn half(
 ) -> Result<&'static ConnectorFactory, ConfigError> {
     let class = key.text(properties).unwrap_or_default();
     if class.is_empty() {
-        return Err(ConfigError::new(key.name, format!("Request config key: {}", key.name)));
+        let error = ConfigError::new(key.name, format!("Request config key: {}", key.name));
+        return Err(error.with_remedy(format!("{}, or leave {} out", key.remedy(None), DIRECT_ENABLE.name)));
     }
     find_task(class, kind).ok_or_else(|| {
         let known: Vec<_> = connectors()
@@ -69,6 +71,6 @@ fn half(
             "Failed to find any class that implements {interface} and which name matches {class}, available tasks are: {}",
             known.join(", ")
         );
-        ConfigError::new(key.name, message)
+        ConfigError::new(key.name, message).with_value(class).with_remedy(task_remedy(class, kind))
     })
 }

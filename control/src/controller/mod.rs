@@ -6,8 +6,11 @@ mod define;
 mod direct;
 mod positions;
 mod reports;
+mod secrets;
 pub mod standalone;
 mod taps;
+mod validate;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +18,8 @@ use std::time::Duration;
 
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector::{COMMON_KEYS, SINK_KEYS, SOURCE_KEYS, TOPIC_NAME};
-use rmqc_core::config::key::{ConfigErrors, ConfigKey, MASK, is_secret};
+use rmqc_core::config::key::{ConfigErrors, ConfigKey};
+use rmqc_core::config::provider::any_refers;
 use rmqc_core::id::ShardId;
 use rmqc_core::metrics::ShardReport;
 use rmqc_core::position::StoredPosition;
@@ -28,7 +32,9 @@ use crate::health::ConnectorHealth;
 use crate::worker::TaskView;
 
 pub use crate::store::PositionEdits;
-pub use define::{ConverterDefaults, Definition, define};
+pub use define::{ConverterDefaults, DefineSettings, Definition, define};
+pub use secrets::masked;
+pub use validate::{CheckedKey, ConfigWarning, Validation, validate};
 
 /// Intents that wait; who wants to add one waits too.
 pub const INTENTS_MAX: usize = 256;
@@ -251,11 +257,12 @@ pub(crate) enum Intent {
 #[derive(Clone)]
 pub struct Controller {
     intents: mpsc::Sender<Intent>,
+    define: DefineSettings,
 }
 
 impl Controller {
-    pub(crate) fn new(intents: mpsc::Sender<Intent>) -> Self {
-        Self { intents }
+    pub(crate) fn new(intents: mpsc::Sender<Intent>, define: DefineSettings) -> Self {
+        Self { intents, define }
     }
 
     async fn ask<T>(&self, intent: impl FnOnce(Reply<T>) -> Intent) -> Result<T, ControlError> {
@@ -359,6 +366,16 @@ impl Controller {
         Ok(receiver)
     }
 
+    /// Everything that there is to say about a configuration; nothing is changed. The controller's own loop has no part
+    /// in it, so that a provider that is slow to answer holds nobody up.
+    ///
+    /// # Errors
+    /// When it takes longer than a few seconds.
+    pub async fn validate(&self, properties: Properties) -> Result<Validation, ControlError> {
+        let settings = self.define.clone();
+        aside(&properties.clone(), move || validate(&properties, &settings)).await
+    }
+
     /// All connectors and tasks, now.
     ///
     /// # Errors
@@ -393,6 +410,27 @@ impl Controller {
     }
 }
 
+/// Longest time that references of one configuration may take to be looked up.
+const PROVIDERS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Does work on a configuration: at once if it holds no references, else where it may block, with a deadline.
+async fn aside<T: Send + 'static>(
+    properties: &Properties,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ControlError> {
+    if !any_refers(properties) {
+        return Ok(work());
+    }
+    match tokio::time::timeout(PROVIDERS_PATIENCE, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(_)) => Err(ControlError::Conflict("a config provider broke; see the log".to_owned())),
+        Err(_) => Err(ControlError::Conflict(format!(
+            "the config providers did not answer within {} s; see to what the references name",
+            PROVIDERS_PATIENCE.as_secs()
+        ))),
+    }
+}
+
 /// All keys that a connector of this kind knows.
 pub fn keys_of(factory: &'static ConnectorFactory) -> impl Iterator<Item = &'static ConfigKey> {
     let more = match factory.build.kind() {
@@ -411,12 +449,4 @@ pub fn known_keys(properties: &Properties, factory: Option<&'static ConnectorFac
         keys.extend(more.copied());
     }
     keys
-}
-
-/// A configuration with the values of secret keys hidden.
-#[must_use]
-pub fn masked(properties: &Properties, factory: Option<&'static ConnectorFactory>) -> Properties {
-    let keys = known_keys(properties, factory);
-    let value = |name: &String, value: &String| if is_secret(name, &keys) { MASK.to_owned() } else { value.clone() };
-    properties.iter().map(|(name, text)| (name.clone(), value(name, text))).collect()
 }

@@ -13,9 +13,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rmqc_core::clock::MonotonicTime;
 use rmqc_core::cluster_port::ClusterPort;
-use rmqc_core::command::{ShardCommand, ShardEvent, ShardPort, TaskSpec};
+use rmqc_core::command::{FailureKind, ShardCommand, ShardEvent, ShardPort, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector::{CONNECTOR_CLASS, is_direct_task};
+use rmqc_core::config::provider::{Providers, any_refers};
 use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind, find_connector};
 use rmqc_core::state::TargetState;
@@ -30,10 +31,16 @@ use sampler::Sampler;
 pub use view::connector_state;
 
 use super::couriers::Couriers;
+use super::define::{Runnable, task_to_run};
 use super::positions::Positions;
 use super::reports::Collector;
+use super::secrets::scrubbed;
 use super::taps::Taps;
-use super::{ControlError, Controller, ConverterDefaults, INTENTS_MAX, Intent, LastChange, Reply, masked};
+use super::{
+    ControlError, Controller, ConverterDefaults, DefineSettings, Definition, INTENTS_MAX, Intent, LastChange, Reply,
+    aside, define, masked,
+};
+use crate::known_secrets::KnownSecrets;
 use crate::store::{ConfigStore, StateStore, StoredConnector, StoredStatus, Stores};
 use crate::worker::{Heard, Now, Order, Outgoing, Patience, TaskTable};
 
@@ -47,6 +54,10 @@ pub struct Settings {
     pub worker_id: String,
     /// Converters of connectors that name none.
     pub converters: ConverterDefaults,
+    /// Who knows what references in configurations stand for.
+    pub providers: Arc<Providers>,
+    /// What must not be seen in texts.
+    pub secrets: Arc<KnownSecrets>,
     /// Deadlines and the restart budget.
     pub patience: Patience,
     /// Pause between two writes of states.
@@ -98,6 +109,7 @@ struct Leaving {
 
 struct Standalone {
     settings: Settings,
+    define: DefineSettings,
     port: Arc<dyn ShardPort>,
     cluster: Arc<dyn ClusterPort>,
     couriers: Couriers,
@@ -132,7 +144,13 @@ pub fn start(
     let (sender, receiver) = mpsc::channel(INTENTS_MAX);
     let couriers = Couriers::start(&port);
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
+    let define = DefineSettings {
+        converters: settings.converters.clone(),
+        shards: couriers.len(),
+        providers: Arc::clone(&settings.providers),
+    };
     let controller = Standalone {
+        define: define.clone(),
         table: TaskTable::new(couriers.len(), settings.patience, seed),
         positions: Positions::start(stores.position, couriers.clone()),
         settings,
@@ -153,7 +171,7 @@ pub fn start(
         forgetting: Forgetting::default(),
         sampler: Sampler::default(),
     };
-    (Controller::new(sender), tokio::spawn(controller.run(receiver)))
+    (Controller::new(sender, define), tokio::spawn(controller.run(receiver)))
 }
 
 impl Standalone {
@@ -163,7 +181,7 @@ impl Standalone {
     }
 
     async fn run(mut self, mut intents: mpsc::Receiver<Intent>) {
-        self.restore();
+        self.restore().await;
         let mut asked = true;
         loop {
             self.carry_on().await;
@@ -190,14 +208,32 @@ impl Standalone {
     }
 
     /// Takes over the stored connectors. One that can't be built is kept, and says why.
-    fn restore(&mut self) {
+    async fn restore(&mut self) {
         let stored = self.configs.lock().unwrap_or_else(PoisonError::into_inner).all();
         for stored in stored {
             let name = stored.name.clone();
             self.connectors.insert(name.clone(), Connector::new(stored));
             // Why it can't run has been told, and is kept to be asked for.
-            let _ = self.aim(&name);
+            let _ = self.aim(&name).await;
         }
+    }
+
+    /// Checks a configuration, aside if it holds references.
+    async fn defined(&self, properties: &Properties) -> Result<Definition, ControlError> {
+        let (owned, settings) = (properties.clone(), self.define.clone());
+        aside(properties, move || define(&owned, &settings)).await?
+    }
+
+    /// The configuration with which a task starts: references are replaced now, and only for its shard.
+    async fn to_run(&self, task: &TaskId, shown: Arc<Properties>) -> Result<Arc<Properties>, ControlError> {
+        let connector = self.connectors.get(&*task.connector).filter(|_| any_refers(&shown));
+        let Some(connector) = connector else { return Ok(shown) };
+        let (owned, settings) = (Arc::clone(&connector.properties), self.define.clone());
+        let index = usize::try_from(task.index).unwrap_or(usize::MAX);
+        let Runnable { config, secrets } =
+            aside(&connector.properties, move || task_to_run(&owned, &settings, index)).await??;
+        self.settings.secrets.learn(&task.connector, &secrets);
+        Ok(Arc::new(config))
     }
 
     fn next_due(&self) -> MonotonicTime {
@@ -263,6 +299,15 @@ impl Standalone {
         let command = match order {
             Order::Start(desired) => {
                 log_task("start", desired.factory, &desired.config);
+                let config = match self.to_run(&task, Arc::clone(&desired.config)).await {
+                    Ok(config) => config,
+                    Err(error) => {
+                        tracing::error!("{task} can't start: {error}");
+                        let heard = Heard::Failed { cause: error.to_string(), kind: FailureKind::Fault };
+                        self.table.hear(&task, generation, heard, self.now());
+                        return;
+                    }
+                };
                 let reads_outside =
                     desired.factory.build.kind() == ConnectorKind::Source || is_direct_task(&desired.config);
                 let positions = if reads_outside { self.positions.of(&task.connector).await } else { Vec::new() };
@@ -270,7 +315,7 @@ impl Standalone {
                     task,
                     generation,
                     factory: desired.factory,
-                    config: desired.config,
+                    config,
                     positions: Arc::new(positions),
                     paused: desired.paused,
                 }))
@@ -287,7 +332,7 @@ impl Standalone {
 
     fn hear(&mut self, event: ShardEvent) {
         let now = self.now();
-        match event {
+        match scrubbed(event, &self.settings.secrets) {
             ShardEvent::TaskRunning(task, generation) => {
                 let factory = self.table.running(&task).map(|running| running.factory);
                 tracing::info!("{task} {} task finished initialization and start", factory.map_or("Unknown", way));
@@ -370,7 +415,7 @@ impl Standalone {
             }
             Intent::RemoveAndForget(name, forget, reply) => self.remove_and_forget(name, forget, reply).await,
             Intent::Restart(name, which, reply) => {
-                let _ = reply.send(self.restart(&name, which));
+                let _ = reply.send(self.restart(&name, which).await);
             }
             Intent::Positions(name, reply) => {
                 let _ = reply.send(Ok(self.positions.of(&name).await));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use axum::http::StatusCode;
+use rmqc_core::config::Properties;
 use rmqc_core::config::connector::CONNECTOR_CLASS;
-use rmqc_core::config::key::{MASK, is_secret};
 use rmqc_core::registry::find_connector;
 use rmqc_core::state::TargetState;
 
@@ -13,7 +13,7 @@ use super::dto::{ConnectorInfo, ConnectorStateInfo, Listed, TaskInfo, TaskStateI
 use super::error::ApiError;
 use super::input::{Input, read};
 use super::{Answer, App, raw_json, success};
-use crate::controller::{known_keys, masked};
+use crate::controller::masked;
 
 /// All connectors with state and definition.
 pub(super) async fn list(app: &App) -> Result<Answer, ApiError> {
@@ -63,21 +63,23 @@ pub(super) async fn task_status(app: &App, name: &str, task: &str) -> Result<Ans
 pub(super) async fn create(app: &App, name: &str, body: &[u8]) -> Result<Answer, ApiError> {
     let input = read(body)?;
     let factory = CONNECTOR_CLASS.text(&input.properties).and_then(find_connector);
-    let shown = serde_json::to_string(&masked(&input.properties, factory)).unwrap_or_default();
-    tracing::info!("connect config: {shown}");
+    let shown = masked(&input.properties, factory);
+    tracing::info!("connect config: {}", serde_json::to_string(&shown).unwrap_or_default());
     app.controller.create(name, input.properties.clone()).await?;
-    let keys = known_keys(&input.properties, factory);
-    let mask = app.settings.mask_secrets;
-    Ok(raw_json(StatusCode::OK, echo(&input, |key| mask && is_secret(key, &keys))))
+    let shown = if app.settings.mask_secrets { &shown } else { &input.properties };
+    Ok(raw_json(StatusCode::OK, echo(&input, shown)))
 }
 
-/// What was sent, in its order and with its types.
-fn echo(input: &Input, hidden: impl Fn(&str) -> bool) -> String {
+/// What was sent, in its order and with its types, but for values that are shown otherwise.
+fn echo(input: &Input, shown: &Properties) -> String {
     let mut body = String::from("{\"status\":200,\"body\":{");
     for (index, (name, value)) in input.members.iter().enumerate() {
         let separator = if index > 0 { "," } else { "" };
         let name_json = serde_json::Value::from(name.as_str());
-        let value = if hidden(name) { serde_json::Value::from(MASK).to_string() } else { value.clone() };
+        let value = match shown.get(name).filter(|text| input.properties.get(name) != Some(text)) {
+            Some(text) => serde_json::Value::from(text.as_str()).to_string(),
+            None => value.clone(),
+        };
         // Writing to a String can't fail.
         let _ = write!(body, "{separator}{name_json}:{value}");
     }

@@ -32,7 +32,14 @@ fn everything_wrong_is_named_at_once() {
     ];
     assert_eq!(
         faults(&wrong),
-        ["predicates.q.class", "transforms.a.class", "transforms.b.class", "transforms.c.predicate"]
+        [
+            "predicates.q.class",
+            "transforms.a.class",
+            "transforms.b.class",
+            "transforms.c.header",
+            "transforms.c.value.literal",
+            "transforms.c.predicate"
+        ]
     );
 }
 

@@ -86,7 +86,7 @@ pub const ORDERING: ConfigKey = ConfigKey {
 /// `connect.topicname`.
 pub const TOPIC_NAME: ConfigKey = ConfigKey {
     name: "connect.topicname",
-    aliases: &[],
+    aliases: &["topic"],
     kind: KeyKind::Text,
     default: Some(""),
     unit: "",
@@ -95,7 +95,7 @@ pub const TOPIC_NAME: ConfigKey = ConfigKey {
 /// `connect.topicnames`.
 pub const TOPIC_NAMES: ConfigKey = ConfigKey {
     name: "connect.topicnames",
-    aliases: &[],
+    aliases: &["topics"],
     kind: KeyKind::List,
     default: Some(""),
     unit: "",
@@ -282,7 +282,7 @@ pub const DLQ_WRITE_QUEUES: ConfigKey = ConfigKey {
 /// `errors.deadletterqueue.context.properties.enable`.
 pub const DLQ_CONTEXT: ConfigKey = ConfigKey {
     name: "errors.deadletterqueue.context.properties.enable",
-    aliases: &[],
+    aliases: &["errors.deadletterqueue.context.headers.enable"],
     kind: KeyKind::Boolean,
     default: Some("false"),
     unit: "",

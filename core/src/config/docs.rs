@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::connector::{COMMON_KEYS, SINK_KEYS, SOURCE_KEYS};
+use super::kafka::CONNECTOR_FOREIGN_KEYS;
 use super::key::{ConfigKey, KeyKind};
+use super::provider::provider_factories;
 use super::worker::{DEAD_KEYS, WORKER_KEYS};
 use crate::chain::{PREDICATES, TRANSFORMS};
 use crate::registry::{ConnectorFactory, ConnectorKind, ConverterFactory, PredicateFactory, TransformFactory};
@@ -51,7 +53,35 @@ pub fn reference_page(
     }
     transform_sections(&mut page, transforms);
     predicate_sections(&mut page, predicates);
+    reference_section(&mut page);
+    foreign_keys(&mut page);
     page
+}
+
+fn reference_section(page: &mut String) {
+    let _ = writeln!(
+        page,
+        "\n## References\n\nA value of a connector, or of the conf file, may refer to a value that is kept elsewhere: \
+         `${{PROVIDER:PATH:KEY}}` or `${{PROVIDER:KEY}}`, once or several times, alone or inside a longer text. The reference \
+         is what is stored, shown and logged; what it stands for is looked up when a configuration is checked and whenever \
+         a task starts, and is never shown. `$${{` stands for a `${{` that begins no reference.\n"
+    );
+    for factory in provider_factories() {
+        let _ = writeln!(page, "- `{}`: {}", factory.name, factory.doc);
+    }
+}
+
+fn foreign_keys(page: &mut String) {
+    let _ = writeln!(
+        page,
+        "\n## Keys of Kafka Connect\n\nNames that Kafka Connect gives to keys above are known as other spellings. These have \
+         no effect, and are warned of:\n\n| Key | Why | Instead |\n|---|---|---|"
+    );
+    for key in CONNECTOR_FOREIGN_KEYS {
+        let more = if key.name.ends_with('.') { "*" } else { "" };
+        let instead = key.instead.map(|name| format!("`{name}`")).unwrap_or_default();
+        let _ = writeln!(page, "| `{}{more}` | {} | {instead} |", key.name, key.why);
+    }
 }
 
 fn transform_sections(page: &mut String, transforms: &[&TransformFactory]) {

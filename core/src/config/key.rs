@@ -1,8 +1,8 @@
 //! The definition of one configuration key, and what can be wrong with a value.
 
-use std::fmt;
-
 use super::Properties;
+pub use super::fault::{ConfigError, ConfigErrors};
+pub use super::secret::{MASK, is_secret};
 
 /// What a key's text must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,64 +48,6 @@ pub struct ConfigKey {
     pub doc: &'static str,
 }
 
-/// One thing wrong with a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The key at fault.
-    pub key: String,
-    /// What is wrong and what is expected. Never holds a secret's value.
-    pub message: String,
-    /// The value at fault; none where there is none, or where it must not be shown.
-    pub value: Option<String>,
-    /// What to do about it, where the message does not say it.
-    pub remedy: Option<String>,
-}
-
-impl ConfigError {
-    /// Names the key and what is wrong.
-    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into(), value: None, remedy: None }
-    }
-
-    /// The same with the value at fault, which must be no secret.
-    #[must_use]
-    pub fn with_value(mut self, value: impl Into<String>) -> Self {
-        self.value = Some(value.into());
-        self
-    }
-
-    /// The same with what to do about it.
-    #[must_use]
-    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
-        self
-    }
-}
-
-/// Everything wrong with a configuration, never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<ConfigError>);
-
-impl From<ConfigError> for ConfigErrors {
-    fn from(error: ConfigError) -> Self {
-        Self(vec![error])
-    }
-}
-
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("; ")?;
-            }
-            f.write_str(&error.message)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigErrors {}
-
 impl ConfigKey {
     /// The text that `properties` give this key, trimmed; `None` when they don't name it.
     #[must_use]
@@ -136,15 +78,9 @@ impl ConfigKey {
         self.text(properties).is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }
 
-    /// Checks the value in `properties`.
-    ///
-    /// # Errors
-    /// Names the key, the value (unless secret) and what is expected.
-    pub fn check(&self, properties: &Properties) -> Result<(), ConfigError> {
-        let Some(text) = self.text(properties) else {
-            return Err(ConfigError::new(self.name, format!("Request config key: {}", self.name)));
-        };
-        let expected = match self.kind {
+    /// What the value must look like when `text` does not; nothing when it does.
+    fn expected(&self, text: &str) -> Option<String> {
+        match self.kind {
             KeyKind::Text | KeyKind::List | KeyKind::Secret => None,
             KeyKind::Boolean => {
                 let known = text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false");
@@ -163,35 +99,104 @@ impl ConfigKey {
                 let known = words.iter().any(|word| word.eq_ignore_ascii_case(text));
                 (!known).then(|| format!("one of {}", words.join(", ")))
             }
+        }
+    }
+
+    /// Checks the value in `properties`.
+    ///
+    /// # Errors
+    /// Names the key, the value (unless secret), what is expected and what to do.
+    pub fn check(&self, properties: &Properties) -> Result<(), ConfigError> {
+        let Some(text) = self.text(properties) else {
+            let error = ConfigError::new(self.name, format!("Request config key: {}", self.name));
+            return Err(error.with_remedy(self.remedy(None)));
         };
-        match expected {
+        match self.expected(text) {
             Some(expected) => {
-                Err(ConfigError::new(self.name, format!("Config {} is \"{text}\", expected {expected}", self.name)))
+                let message = format!("Config {} is \"{text}\", expected {expected}", self.name);
+                let error = ConfigError::new(self.name, message).with_value(text);
+                Err(error.with_remedy(self.remedy(Some(text))))
             }
             None => Ok(()),
         }
     }
-}
 
-/// What stands in place of a secret's value wherever it could be seen.
-pub const MASK: &str = "******";
+    /// Two spellings of this key with different values. Spellings that are keys of their own among `others` don't count.
+    fn conflict(&self, properties: &Properties, others: &[ConfigKey]) -> Option<ConfigError> {
+        let spellings = std::iter::once(&self.name)
+            .chain(self.aliases.iter().filter(|alias| !others.iter().any(|other| other.name == **alias)));
+        let mut given = spellings.filter_map(|name| Some((*name, properties.get(*name)?.trim())));
+        let (first, first_text) = given.next()?;
+        let (second, second_text) = given.find(|(_, text)| *text != first_text)?;
+        let message = if self.kind == KeyKind::Secret {
+            format!("Config {first} and {second} are two spellings of one key, and differ")
+        } else {
+            format!("Config {first} is \"{first_text}\", but {second}, another spelling of it, is \"{second_text}\"")
+        };
+        let error =
+            ConfigError::new(self.name, message).with_remedy(format!("leave out {second}, or give both one value"));
+        Some(if self.kind == KeyKind::Secret { error } else { error.with_value(first_text) })
+    }
 
-/// Words in the name of a key that make its value a secret even when no definition says so.
-const SECRET_WORDS: &[&str] =
-    &["password", "passwd", "secret", "credential", "token", "private.key", "access.key", "accesskey"];
-
-/// Whether the value of a key must never be shown: its definition says so, or, for keys that nobody defined, its name
-/// looks like it.
-#[must_use]
-pub fn is_secret(name: &str, definitions: &[ConfigKey]) -> bool {
-    let defined = definitions.iter().find(|key| key.name == name || key.aliases.contains(&name));
-    match defined {
-        Some(key) => key.kind == KeyKind::Secret,
-        None => {
-            let name = name.to_ascii_lowercase();
-            SECRET_WORDS.iter().any(|word| name.contains(word))
+    /// What to do about a value that is missing or wrong.
+    #[must_use]
+    pub fn remedy(&self, text: Option<&str>) -> String {
+        let meaning = self.doc.split_once(". ").map_or(self.doc, |(first, _)| first).trim_end_matches('.');
+        let Some(text) = text else { return format!("set {}: {meaning}", self.name) };
+        let or_default = match self.default {
+            None => String::new(),
+            Some("") => ", or leave the key out".to_owned(),
+            // "1 records" is no English.
+            Some(default) if self.unit.is_empty() || default == "1" => {
+                format!(", or leave the key out, which means {default}")
+            }
+            Some(default) => format!(", or leave the key out, which means {default} {}", self.unit),
+        };
+        match self.kind {
+            KeyKind::Boolean => format!("write true or false{or_default}"),
+            KeyKind::Integer { min, max } => format!("{}{or_default}", number_remedy(text, min, max)),
+            KeyKind::CountOrAuto { max } => format!("write auto, or {}{or_default}", number_remedy(text, 1, max)),
+            KeyKind::Choice(words) => match likely_word(text, words) {
+                Some(word) => format!("did you mean {word}? Write that{or_default}"),
+                None => format!("write one of {}{or_default}", words.join(", ")),
+            },
+            KeyKind::Text | KeyKind::List | KeyKind::Secret => format!("give another value: {meaning}"),
         }
     }
+}
+
+/// The word that a text is a misspelling or the beginning of.
+fn likely_word(text: &str, words: &[&'static str]) -> Option<&'static str> {
+    let start = text.to_ascii_lowercase();
+    let begun = || words.iter().copied().find(|word| word.to_ascii_lowercase().starts_with(&start));
+    misspelt(text, words.iter().copied()).or_else(|| begun().filter(|_| start.len() >= 2))
+}
+
+/// How to mend a text that should be a number within bounds.
+fn number_remedy(text: &str, min: i64, max: i64) -> String {
+    match text.parse::<i128>() {
+        Ok(number) if number < i128::from(min) => format!("write {min} or more"),
+        Ok(number) if number > i128::from(max) => format!("write {max} or less"),
+        _ => "write a whole number in digits, without unit, blanks or separators".to_owned(),
+    }
+}
+
+/// The known name that `asked` is a misspelling of: but for letters' case and for dots, dashes and underlines it is the
+/// same, or very few letters differ.
+#[must_use]
+pub fn misspelt<'k>(asked: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let plain = |name: &str| -> String {
+        name.chars().filter(|c| !matches!(c, '.' | '-' | '_')).map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let asked = plain(asked);
+    let most = match asked.chars().count() {
+        0..=3 => 0,
+        4..=5 => 1,
+        6..=14 => 2,
+        _ => 3,
+    };
+    let ranked = known.into_iter().map(|name| (edit_distance(&asked, &plain(name)), name));
+    ranked.filter(|(distance, _)| *distance <= most).min().map(|(_, name)| name)
 }
 
 /// The known name that `asked` most likely means: at most a third of its letters differ. Case is not looked at.
@@ -229,8 +234,31 @@ fn edit_distance(a: &str, b: &str) -> usize {
 /// # Errors
 /// Every key whose value is missing or malformed.
 pub fn check_all(keys: &[ConfigKey], properties: &Properties) -> Result<(), ConfigErrors> {
-    let errors: Vec<_> = keys.iter().filter_map(|key| key.check(properties).err()).collect();
+    let check = |key: &ConfigKey| key.check(properties).err().or_else(|| key.conflict(properties, keys));
+    let errors: Vec<_> = keys.iter().filter_map(check).collect();
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
+}
+
+/// A part that a configuration names and that has keys of its own: a transform, a predicate, a converter.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// What stands before its keys, without the last dot: `transforms.x`.
+    pub prefix: String,
+    /// Its keys, with short names.
+    pub keys: Vec<ConfigKey>,
+    /// What the configuration gives it, with short names.
+    pub own: Properties,
+}
+
+impl Part {
+    /// For people: `Transforms: x`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let (kind, name) = self.prefix.split_once('.').unwrap_or((&self.prefix, ""));
+        let mut letters = kind.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        format!("{}{}: {name}", first.map(String::from).unwrap_or_default(), letters.as_str())
+    }
 }
 
 /// Checks the own keys of a part that a configuration names, such as a transform: `own` without `PREFIX.`.
@@ -241,25 +269,15 @@ pub fn check_own_keys(prefix: &str, keys: &[ConfigKey], own: &Properties) -> Res
     check_all(keys, own).map_err(|errors| prefixed(prefix, errors))
 }
 
-/// What to say about own keys that a part does not know. They are accepted, as the Java runtime accepts them, but one
-/// that is misspelt must not stay unnoticed.
-#[must_use]
-pub fn unknown_own_keys(prefix: &str, keys: &[ConfigKey], own: &Properties) -> Vec<String> {
-    let known = || keys.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
-    let message = |name: &String| {
-        let hint = nearest(name, known()).map(|near| format!("; did you mean {prefix}.{near}?")).unwrap_or_default();
-        format!("key {prefix}.{name} is not known and has no effect{hint}")
-    };
-    own.keys().filter(|name| !known().any(|known| known == name.as_str())).map(message).collect()
-}
-
 /// Errors of a part's own keys under their full names.
 #[must_use]
 pub fn prefixed(prefix: &str, errors: ConfigErrors) -> ConfigErrors {
     let full = |error: ConfigError| {
         let key = format!("{prefix}.{}", error.key);
         let message = error.message.replacen(&error.key, &key, 1);
-        ConfigError { key, message, ..error }
+        let short = format!("set {}:", error.key);
+        let remedy = error.remedy.map(|remedy| remedy.replacen(&short, &format!("set {key}:"), 1));
+        ConfigError { key, message, remedy, value: error.value }
     };
     ConfigErrors(errors.0.into_iter().map(full).collect())
 }
@@ -298,13 +316,66 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_known_by_definition_or_by_name() {
-        let key = ConfigKey { name: "pass", kind: KeyKind::Secret, ..SIZE };
-        let open = ConfigKey { name: "token.count", ..SIZE };
-        assert!(is_secret("pass", &[key, open]));
-        assert!(!is_secret("token.count", &[key, open]));
-        assert!(is_secret("jdbc.Password", &[]));
-        assert!(!is_secret("filename", &[]));
+    fn a_misspelling_is_told_from_another_name() {
+        let known = ["connector.class", "max.tasks", "topic", "errors.deadletterqueue.topic.name"];
+        for (asked, expected) in [
+            ("connector-class", Some("connector.class")),
+            ("maxTasks", Some("max.tasks")),
+            ("max.task", Some("max.tasks")),
+            ("topci", None),
+            ("topics", Some("topic")),
+            ("errors.deadleterqueue.topic.name", Some("errors.deadletterqueue.topic.name")),
+            ("errors.queue.name", None),
+            ("max.rows", None),
+            ("name", None),
+        ] {
+            assert_eq!(misspelt(asked, known), expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn faults_come_with_value_and_remedy() {
+        let choice = ConfigKey {
+            name: "where",
+            kind: KeyKind::Choice(&["earliest", "latest"]),
+            default: Some("latest"),
+            unit: "",
+            ..SIZE
+        };
+        let flag = ConfigKey { name: "flag", kind: KeyKind::Boolean, default: None, ..SIZE };
+        for (key, text, remedy) in [
+            (
+                SIZE,
+                "x",
+                "write a whole number in digits, without unit, blanks or separators, or leave the key out, which means 5 records",
+            ),
+            (SIZE, "99", "write 9 or less, or leave the key out, which means 5 records"),
+            (SIZE, "0", "write 1 or more, or leave the key out, which means 5 records"),
+            (choice, "erliest", "did you mean earliest? Write that, or leave the key out, which means latest"),
+            (choice, "x", "write one of earliest, latest, or leave the key out, which means latest"),
+            (flag, "yes", "write true or false"),
+        ] {
+            let error = key.check(&properties(&[(key.name, text)])).unwrap_err();
+            assert_eq!((error.value.as_deref(), error.remedy.as_deref()), (Some(text), Some(remedy)));
+        }
+        let needed = ConfigKey { name: "file", default: None, kind: KeyKind::Text, doc: "A path. Of a file.", ..SIZE };
+        assert_eq!(needed.check(&Properties::new()).unwrap_err().remedy.unwrap(), "set file: A path");
+        let errors = check_own_keys("transforms.x", &[needed], &Properties::new()).unwrap_err();
+        assert_eq!(errors.0[0].remedy.as_deref(), Some("set transforms.x.file: A path"));
+    }
+
+    #[test]
+    fn two_spellings_must_agree() {
+        let both = |size: &str, length: &str| check_all(&[SIZE], &properties(&[("size", size), ("length", length)]));
+        assert_eq!(both("3", " 3 "), Ok(()));
+        let error = both("3", "4").unwrap_err().0.remove(0);
+        assert_eq!(error.message, "Config size is \"3\", but length, another spelling of it, is \"4\"");
+        let secret = ConfigKey { kind: KeyKind::Secret, ..SIZE };
+        let error = check_all(&[secret], &properties(&[("size", "hid"), ("length", "den")])).unwrap_err().0.remove(0);
+        assert!(!format!("{error:?}").contains("hid") && !format!("{error:?}").contains("den"), "{error:?}");
+        // A key of its own is no other spelling.
+        let own = ConfigKey { name: "length", aliases: &[], ..SIZE };
+        assert_eq!(check_all(&[SIZE, own], &properties(&[("size", "3"), ("length", "4")])), Ok(()));
     }
 
     #[test]

@@ -3,8 +3,12 @@
 
 pub mod connector;
 pub mod docs;
+pub mod fault;
 pub mod java;
+pub mod kafka;
 pub mod key;
+pub mod provider;
+pub mod secret;
 pub mod worker;
 
 /// A flat configuration as users write it: names and texts, sorted by name.

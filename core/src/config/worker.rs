@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::Properties;
 use super::key::{ConfigError, ConfigErrors, ConfigKey, nearest};
+use super::provider::{ProviderSettings, Providers, refers};
+pub use super::secret::Secret;
+use super::secret::{MASK, Scrubber};
 
 mod keys;
 
@@ -21,6 +24,8 @@ pub struct Environment {
     pub name_servers: Option<String>,
     /// `RMQC_IO`: goes before `ioDriver`.
     pub io_driver: Option<String>,
+    /// Directory of the conf file, if there is one.
+    pub conf_dir: Option<PathBuf>,
 }
 
 /// Which I/O driver is asked for.
@@ -67,16 +72,6 @@ pub struct RestartPolicy {
     pub backoff_max: Duration,
 }
 
-/// A secret text. Can't be printed by accident.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(super::key::MASK)
-    }
-}
-
 /// The worker's configuration, validated.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
@@ -100,6 +95,8 @@ pub struct WorkerConfig {
     pub rest_real_status: bool,
     /// Whether REST answers hide the values of secret keys.
     pub mask_secrets: bool,
+    /// What config providers may read.
+    pub providers: ProviderSettings,
     /// Directory of the stores; its files are in `config/` below it.
     pub store_dir: PathBuf,
     /// Directory of the log files.
@@ -135,6 +132,33 @@ pub struct Parsed {
     pub config: WorkerConfig,
     /// One line each: unknown keys, keys without effect, keys overruled.
     pub warnings: Vec<String>,
+    /// The worker's own secrets, each with what is shown in its place.
+    pub secrets: WorkerSecrets,
+}
+
+/// Secrets with what is shown in the place of each. Can't be printed by accident.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct WorkerSecrets(pub Vec<(String, String)>);
+
+impl std::fmt::Debug for WorkerSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+/// What a conf file allows config providers to read. The two keys that say so are taken as they stand.
+#[must_use]
+pub fn provider_settings(conf: &Properties, env: &Environment) -> ProviderSettings {
+    let list = |key: &ConfigKey| -> Vec<String> {
+        let names = key.text(conf).unwrap_or_default().split(',').map(str::trim);
+        names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    };
+    let mut roots: Vec<PathBuf> = list(&keys::PROVIDER_ROOTS).into_iter().map(PathBuf::from).collect();
+    if roots.is_empty() {
+        roots.extend(env.conf_dir.clone());
+        roots.push(PathBuf::from("/run/secrets"));
+    }
+    ProviderSettings { roots, env: list(&keys::PROVIDER_ENV) }
 }
 
 impl WorkerConfig {
@@ -175,6 +199,7 @@ impl WorkerConfig {
             http_port: u16::try_from(keys::HTTP_PORT.integer(&merged)).unwrap_or(0),
             rest_real_status: text(&keys::REST_STATUS_CODES).eq_ignore_ascii_case("real"),
             mask_secrets: keys::MASK_SECRETS.boolean(&merged),
+            providers: provider_settings(&merged, env),
             store_dir,
             log_dir,
             key_converter: text(&keys::KEY_CONVERTER),
@@ -202,8 +227,53 @@ impl WorkerConfig {
                 backoff_max: ms(&keys::RESTART_BACKOFF_MAX),
             },
         };
-        Ok(Parsed { config, warnings })
+        let known = config.credentials.iter().flat_map(|(access, secret)| [access, secret]);
+        let secrets = WorkerSecrets(known.map(|secret| (secret.0.clone(), MASK.to_owned())).collect());
+        Ok(Parsed { config, warnings, secrets })
     }
+
+    /// The same with references in `conf` replaced. What they stand for is in no error and no warning.
+    ///
+    /// # Errors
+    /// Everything wrong at once, references that stand for nothing too.
+    pub fn build_resolved(
+        conf: &Properties,
+        flags: &Properties,
+        env: &Environment,
+        providers: &Providers,
+    ) -> Result<Parsed, ConfigErrors> {
+        let mut looked_up = providers.resolve(conf);
+        let failed: Vec<String> = looked_up.failed().into_iter().map(str::to_owned).collect();
+        looked_up.properties.retain(|key, _| !failed.contains(key));
+        let provided = || looked_up.provided.iter().map(|one| (one.value.as_str(), one.reference.as_str()));
+        let scrubber = Scrubber::new(provided());
+        match Self::build(&looked_up.properties, flags, env) {
+            Ok(_) if !failed.is_empty() => Err(ConfigErrors(looked_up.errors)),
+            Ok(mut parsed) => {
+                parsed.warnings.iter_mut().for_each(|warning| scrubber.scrub_in_place(warning));
+                parsed.secrets.0.splice(0..0, provided().map(|(value, shown)| (value.to_owned(), shown.to_owned())));
+                Ok(parsed)
+            }
+            Err(wrong) => {
+                let mut errors = looked_up.errors.clone();
+                let others = wrong.0.into_iter().filter(|error| !failed.contains(&error.key));
+                errors.extend(others.map(|error| concealed(error, conf, &looked_up.properties, &scrubber)));
+                Err(ConfigErrors(errors))
+            }
+        }
+    }
+}
+
+/// A fault with the reference in the place of what it stands for.
+fn concealed(mut error: ConfigError, conf: &Properties, resolved: &Properties, scrubber: &Scrubber) -> ConfigError {
+    if let Some(raw) = conf.get(&error.key).filter(|raw| refers(raw)) {
+        let stands_for = resolved.get(&error.key).map(|text| text.trim()).unwrap_or_default();
+        error.message = error.message.replace(&format!("\"{stands_for}\""), &format!("\"{raw}\""));
+        error.value = Some(raw.clone());
+    }
+    let texts = [Some(&mut error.message), error.value.as_mut(), error.remedy.as_mut()];
+    texts.into_iter().flatten().for_each(|text| scrubber.scrub_in_place(text));
+    error
 }
 
 /// Lays the sources over each other.
@@ -260,10 +330,9 @@ fn cluster(text: &str, errors: &mut Vec<ConfigError>) -> ClusterAddress {
     if addresses.is_empty() || bad.is_some() {
         let shown = bad.map_or(text, String::as_str);
         let name = keys::NAME_SERVERS.name;
-        errors.push(ConfigError::new(
-            name,
-            format!("Config {name} is \"{shown}\", expected embedded or host:port;host:port"),
-        ));
+        let message = format!("Config {name} is \"{shown}\", expected embedded or host:port;host:port");
+        let remedy = "write the host and the port of each name server, such as 10.0.0.5:9876";
+        errors.push(ConfigError::new(name, message).with_value(shown).with_remedy(remedy));
     }
     ClusterAddress::NameServers(addresses)
 }
@@ -272,7 +341,8 @@ fn directory(key: &ConfigKey, from: &Properties, default: Option<String>, errors
     let given = key.text(from).filter(|text| !text.is_empty()).map(str::to_owned);
     let Some(path) = given.or(default) else {
         let message = format!("Config {} is not set and HOME is not known: set it to a directory", key.name);
-        errors.push(ConfigError::new(key.name, message));
+        let remedy = format!("add {}=/some/directory to the conf file, or set HOME", key.name);
+        errors.push(ConfigError::new(key.name, message).with_remedy(remedy));
         return PathBuf::new();
     };
     PathBuf::from(path)
@@ -285,7 +355,10 @@ fn credentials(from: &Properties, errors: &mut Vec<ConfigError>) -> Option<(Secr
     let mut read = |key: &ConfigKey| {
         let text = key.text(from).unwrap_or_default();
         if text.is_empty() {
-            errors.push(ConfigError::new(key.name, format!("Config {} is needed with aclEnable=true", key.name)));
+            let message = format!("Config {} is needed with aclEnable=true", key.name);
+            let remedy =
+                format!("set {}, or a reference to it such as ${{file:PATH:KEY}}; or set aclEnable=false", key.name);
+            errors.push(ConfigError::new(key.name, message).with_remedy(remedy));
         }
         Secret(text.to_owned())
     };

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use ::bytes::Bytes;
 
 use crate::config::Properties;
-use crate::config::key::{ConfigError, ConfigErrors, ConfigKey, check_own_keys, prefixed, unknown_own_keys};
+use crate::config::key::{ConfigError, ConfigErrors, ConfigKey, Part, check_own_keys, prefixed};
 use crate::error::Result;
-use crate::registry::find_converter;
+use crate::registry::{converter_remedy, find_converter};
 use crate::schema::Schema;
 use crate::value::Value;
 
@@ -57,7 +57,8 @@ pub fn converter_from_config(
     let name = key.text(config).unwrap_or_default();
     let Some(factory) = find_converter(name) else {
         let message = format!("Failed to find any class that implements RecordConverter and which name matches {name}");
-        return Err(ConfigError::new(key.name, message).into());
+        let error = ConfigError::new(key.name, message).with_value(name);
+        return Err(error.with_remedy(converter_remedy(name)).into());
     };
     let mut own = own_keys(key, config);
     check_own_keys(key.name, factory.keys, &own)?;
@@ -72,11 +73,11 @@ fn own_keys(key: &ConfigKey, config: &Properties) -> Properties {
     own.filter(|(name, _)| name != IS_KEY).collect()
 }
 
-/// What to say about keys that the converter which `key` names does not know.
+/// The converter that `key` names, with its keys; none if it is not known.
 #[must_use]
-pub fn unknown_keys(key: &ConfigKey, config: &Properties) -> Vec<String> {
-    let factory = find_converter(key.text(config).unwrap_or_default());
-    factory.map(|factory| unknown_own_keys(key.name, factory.keys, &own_keys(key, config))).unwrap_or_default()
+pub fn part(key: &ConfigKey, config: &Properties) -> Option<Part> {
+    let factory = find_converter(key.text(config).unwrap_or_default())?;
+    Some(Part { prefix: key.name.to_owned(), keys: factory.keys.to_vec(), own: own_keys(key, config) })
 }
 
 #[cfg(test)]
@@ -107,14 +108,5 @@ mod tests {
         assert_eq!(wrong[0].0, "value.converter.serializer.encoding");
         assert!(wrong[0].1.starts_with("Config value.converter.serializer.encoding is \"x\""), "{wrong:?}");
         assert_eq!(errors(&[("value.converter", "avro?")])[0].0, "value.converter");
-    }
-
-    #[test]
-    fn unknown_keys_are_accepted_and_told() {
-        let config = [("value.converter", "json"), ("value.converter.decimal.fromat", "BASE64")];
-        assert_eq!(errors(&config), []);
-        let config = config.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
-        let told = unknown_keys(&VALUE_CONVERTER, &config);
-        assert!(told[0].ends_with("did you mean value.converter.decimal.format?"), "{told:?}");
     }
 }

@@ -66,9 +66,12 @@ impl Converter for StringConverter {
 fn charset(key: &ConfigKey, config: &Properties) -> Result<Charset, ConfigError> {
     let name = key.text(config).unwrap_or_default();
     Charset::find(name).ok_or_else(|| {
-        let hint = nearest(name, charset::names()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        let message = format!("Config {} is \"{name}\", expected a character set that is known here{hint}", key.name);
-        ConfigError::new(key.name, message)
+        let remedy = match nearest(name, charset::names()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "write a name such as UTF-8, ISO-8859-1 or GBK, or leave the key out".to_owned(),
+        };
+        let message = format!("Config {} is \"{name}\", expected a character set that is known here", key.name);
+        ConfigError::new(key.name, message).with_value(name).with_remedy(remedy)
     })
 }
 

@@ -3,15 +3,11 @@
 use std::sync::{Arc, PoisonError};
 
 use rmqc_core::config::Properties;
-use rmqc_core::config::connector::{KEY_CONVERTER, VALUE_CONVERTER};
-use rmqc_core::config::key::{MASK, is_secret, nearest};
-use rmqc_core::registry::ConnectorFactory;
 use rmqc_core::state::TargetState;
 
 use super::{Connector, Fallback, Standalone};
-use crate::controller::{
-    Change, ChangeKind, Changed, ControlError, Edit, LastChange, Must, Restart, define, known_keys,
-};
+use crate::controller::secrets::unmask;
+use crate::controller::{Change, ChangeKind, Changed, ControlError, Edit, LastChange, Must, Restart};
 use crate::store::{StoreError, StoredConnector};
 
 impl Standalone {
@@ -30,7 +26,8 @@ impl Standalone {
         if old.is_some_and(|old| *old.properties == properties) {
             return if same_is_error { Err(ControlError::SameConfig) } else { Ok(Changed::Same) };
         }
-        let definition = define(&properties, &self.settings.converters, self.couriers.len())?;
+        let definition = self.defined(&properties).await?;
+        self.settings.secrets.learn(&name, &definition.secrets);
         let now = self.now();
         let stored = StoredConnector {
             name: name.clone(),
@@ -45,13 +42,15 @@ impl Standalone {
             Some(_) => (ChangeKind::Updated, Changed::Updated),
         };
         self.store(vec![stored.clone()]).await?;
-        warn_of_keys(&name, &properties, definition.factory);
+        for warning in &definition.warnings {
+            tracing::warn!("connector {name}: {}", warning.message);
+        }
         tracing::info!("Connector {name} start");
         tracing::info!("Start connector {name} and set target state {} successed!!", stored.target.java_name());
         let last_change = Some(LastChange { kind, at_ms: now.unix_ms, cause: None });
         self.rollbacks.remove(&name);
         self.connectors.insert(name.clone(), Connector { fallback, last_change, ..Connector::new(stored) });
-        self.aim(&name)?;
+        self.aim(&name).await?;
         Ok(done)
     }
 
@@ -67,11 +66,16 @@ impl Standalone {
 
     /// Lets the tasks of a connector become what its configuration and target say. One that can't be built is kept, and
     /// says why.
-    pub(super) fn aim(&mut self, name: &str) -> Result<(), ControlError> {
+    pub(super) async fn aim(&mut self, name: &str) -> Result<(), ControlError> {
+        let Some(connector) = self.connectors.get(name) else { return Ok(()) };
+        let properties = Arc::clone(&connector.properties);
+        let defined = self.defined(&properties).await;
         let now = self.now();
         let Some(connector) = self.connectors.get_mut(name) else { return Ok(()) };
-        match define(&connector.properties, &self.settings.converters, self.couriers.len()) {
+        match defined {
             Ok(definition) => {
+                self.settings.secrets.learn(name, &definition.secrets);
+                connector.factory = Some(definition.factory);
                 connector.failure = None;
                 let desired = match connector.stored.target {
                     TargetState::Stopped => Vec::new(),
@@ -136,13 +140,13 @@ impl Standalone {
         }
         for name in names {
             let stored = changed.iter().position(|stored| stored.name == name).map(|at| changed.swap_remove(at));
-            self.reach_target(&name, stored, target);
+            self.reach_target(&name, stored, target).await;
         }
         Ok(())
     }
 
     /// Lets a connector's tasks become what is wanted now. `stored`: what has just been stored, if it changed.
-    fn reach_target(&mut self, name: &str, stored: Option<StoredConnector>, target: TargetState) {
+    async fn reach_target(&mut self, name: &str, stored: Option<StoredConnector>, target: TargetState) {
         let now = self.now();
         let Some(connector) = self.connectors.get_mut(name) else { return };
         let was_stopped = connector.stored.target == TargetState::Stopped;
@@ -155,17 +159,17 @@ impl Standalone {
             self.table.want(name, Vec::new(), now);
         } else if was_stopped || connector.failure.is_some() {
             // Why it can't run has been told, and is kept to be asked for.
-            let _ = self.aim(name);
+            let _ = self.aim(name).await;
         } else {
             self.table.pause(name, target == TargetState::Paused, now);
         }
     }
 
     /// Starts tasks again; a connector that could not be built is tried again first.
-    pub(super) fn restart(&mut self, name: &str, which: Restart) -> Result<(), ControlError> {
+    pub(super) async fn restart(&mut self, name: &str, which: Restart) -> Result<(), ControlError> {
         let connector = self.connectors.get(name).ok_or_else(|| ControlError::NotFound(name.to_owned()))?;
         if connector.failure.is_some() {
-            return self.aim(name);
+            return self.aim(name).await;
         }
         if which != Restart::None && connector.stored.target == TargetState::Stopped {
             return Err(ControlError::Conflict(format!(
@@ -210,7 +214,7 @@ fn edited(name: &str, edit: Edit, old: Option<&Connector>) -> Result<Properties,
         }
     };
     if let Some(old) = old {
-        unmask(&mut properties, old);
+        unmask(&mut properties, &old.properties, old.factory);
     }
     Ok(properties)
 }
@@ -220,34 +224,5 @@ async fn blocking(call: impl FnOnce() -> Result<(), StoreError> + Send + 'static
     match tokio::task::spawn_blocking(call).await {
         Ok(result) => result.map_err(|error| ControlError::Store(error.to_string())),
         Err(error) => Err(ControlError::Store(format!("the store failed: {error}"))),
-    }
-}
-
-/// A secret that comes back as its mask keeps the stored value.
-fn unmask(properties: &mut Properties, old: &Connector) {
-    let keys = known_keys(properties, old.factory);
-    for (name, value) in properties.iter_mut().filter(|(name, value)| *value == MASK && is_secret(name, &keys)) {
-        if let Some(stored) = old.properties.get(name) {
-            value.clone_from(stored);
-        }
-    }
-}
-
-/// Tells of keys that look like misspelt ones. Any key is accepted, as the Java worker does.
-fn warn_of_keys(connector: &str, properties: &Properties, factory: &'static ConnectorFactory) {
-    let keys = known_keys(properties, Some(factory));
-    let known: Vec<&str> =
-        keys.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied())).collect();
-    let parts = ["transforms.", "predicates.", "key.converter.", "value.converter."];
-    let own = |name: &&String| !known.contains(&name.as_str()) && !parts.iter().any(|part| name.starts_with(part));
-    for name in properties.keys().filter(own) {
-        if let Some(likely) = nearest(name, known.iter().copied()) {
-            tracing::warn!("connector {connector}: key {name} is not known; did you mean {likely}?");
-        }
-    }
-    let converters = [KEY_CONVERTER, VALUE_CONVERTER];
-    let of_converters = converters.iter().flat_map(|key| rmqc_core::converter::unknown_keys(key, properties));
-    for told in of_converters.chain(rmqc_core::chain::unknown_keys(properties)) {
-        tracing::warn!("connector {connector}: {told}");
     }
 }

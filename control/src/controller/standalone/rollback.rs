@@ -76,6 +76,6 @@ impl Standalone {
         let last_change = Some(LastChange { kind: ChangeKind::RolledBack, at_ms: now.unix_ms, cause: Some(cause) });
         self.connectors.insert(name.clone(), Connector { last_change, ..Connector::new(stored) });
         // Why it can't run has been told, and is kept to be asked for.
-        let _ = self.aim(&name);
+        let _ = self.aim(&name).await;
     }
 }

@@ -70,7 +70,7 @@ pub(super) const OPERATION_TIMEOUT: ConfigKey = ConfigKey {
 };
 pub(super) const HTTP_PORT: ConfigKey = ConfigKey {
     name: "httpPort",
-    aliases: &[],
+    aliases: &["rest.port"],
     kind: KeyKind::Integer { min: 0, max: 65_535 },
     default: Some("8082"),
     unit: "",
@@ -78,7 +78,7 @@ pub(super) const HTTP_PORT: ConfigKey = ConfigKey {
 };
 pub(super) const HTTP_HOST: ConfigKey = ConfigKey {
     name: "httpHost",
-    aliases: &[],
+    aliases: &["rest.host.name"],
     kind: KeyKind::Text,
     default: Some("127.0.0.1"),
     unit: "",
@@ -102,6 +102,24 @@ pub(super) const MASK_SECRETS: ConfigKey = ConfigKey {
     unit: "",
     doc: "REST answers show `******` instead of the values of secret keys. Sent back unchanged, `******` keeps \
           the stored value.",
+};
+pub(super) const PROVIDER_ROOTS: ConfigKey = ConfigKey {
+    name: "configProviderRoots",
+    aliases: &[],
+    kind: KeyKind::List,
+    default: Some(""),
+    unit: "",
+    doc: "Directories, separated by commas, below which references of the kinds `${file:PATH:KEY}` and \
+          `${dir:PATH:NAME}` may read files. Empty: the directory of the conf file, and `/run/secrets`.",
+};
+pub(super) const PROVIDER_ENV: ConfigKey = ConfigKey {
+    name: "configProviderEnv",
+    aliases: &[],
+    kind: KeyKind::List,
+    default: Some("*"),
+    unit: "",
+    doc: "Environment variables, separated by commas, that references of the kind `${env:NAME}` may read: names, or \
+          beginnings of names followed by `*`. Empty: none.",
 };
 pub(super) const CONNECT_HOME: ConfigKey = ConfigKey {
     name: "connectHome",
@@ -131,7 +149,7 @@ pub(super) const LOG_DIR: ConfigKey = ConfigKey {
 };
 pub(super) const KEY_CONVERTER: ConfigKey = ConfigKey {
     name: "keyConverter",
-    aliases: &[],
+    aliases: &["key.converter"],
     kind: KeyKind::Text,
     default: Some("org.apache.rocketmq.connect.runtime.converter.record.StringConverter"),
     unit: "",
@@ -139,7 +157,7 @@ pub(super) const KEY_CONVERTER: ConfigKey = ConfigKey {
 };
 pub(super) const VALUE_CONVERTER: ConfigKey = ConfigKey {
     name: "valueConverter",
-    aliases: &[],
+    aliases: &["value.converter"],
     kind: KeyKind::Text,
     default: Some("org.apache.rocketmq.connect.runtime.converter.record.StringConverter"),
     unit: "",
@@ -198,7 +216,7 @@ pub(super) const START_TIMEOUT: ConfigKey = ConfigKey {
 };
 pub(super) const STOP_TIMEOUT: ConfigKey = ConfigKey {
     name: "maxStopTimeoutMills",
-    aliases: &[],
+    aliases: &["task.shutdown.graceful.timeout.ms"],
     kind: KeyKind::Integer { min: 100, max: 86_400_000 },
     default: Some("60000"),
     unit: "ms",
@@ -262,6 +280,8 @@ pub const WORKER_KEYS: &[ConfigKey] = &[
     HTTP_HOST,
     REST_STATUS_CODES,
     MASK_SECRETS,
+    PROVIDER_ROOTS,
+    PROVIDER_ENV,
     CONNECT_HOME,
     STORE_DIR,
     LOG_DIR,
@@ -329,5 +349,15 @@ pub const DEAD_KEYS: &[DeadKey] = &[
     DeadKey { name: "configManagementService", why: "this worker runs alone and keeps its connectors in files" },
     DeadKey { name: "positionManagementService", why: "this worker runs alone and keeps positions in a file" },
     DeadKey { name: "stateManagementService", why: "this worker runs alone and keeps states in files" },
+    DeadKey { name: "bootstrap.servers", why: "it is Kafka's; name servers are named by namesrvAddr" },
+    DeadKey { name: "group.id", why: "it is Kafka's; this worker runs alone" },
+    DeadKey { name: "plugin.path", why: "it is Kafka's; connectors are built in, no jar is loaded" },
+    DeadKey { name: "offset.flush.interval.ms", why: "it is Kafka's; see the connector key commit.interval.ms" },
+    DeadKey { name: "offset.flush.timeout.ms", why: "it is Kafka's; a commit is waited for, not given up" },
+    DeadKey { name: "offset.storage.file.filename", why: "it is Kafka's; positions are below storePathRootDir" },
+    DeadKey { name: "offset.storage.topic", why: "it is Kafka's; positions are below storePathRootDir" },
+    DeadKey { name: "config.storage.topic", why: "it is Kafka's; connectors are stored below storePathRootDir" },
+    DeadKey { name: "status.storage.topic", why: "it is Kafka's; states are stored below storePathRootDir" },
+    DeadKey { name: "listeners", why: "it is Kafka's; see httpHost and httpPort" },
     DeadKey { name: "clusterName", why: "the Java worker does not know it either" },
 ];
