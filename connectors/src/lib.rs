@@ -9,4 +9,4 @@ pub mod file;
 pub mod blackhole;
 
 #[cfg(test)]
-mod testing;
+use rmqc_conformance::testing;

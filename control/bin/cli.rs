@@ -32,6 +32,9 @@ pub(crate) enum Command {
     /// Moves a file of numbered lines through a broker into another file, and proves from the files that none is lost
     /// and none is there twice.
     Quickstart(QuickstartFlags),
+    /// Writes the beginnings of something of your own.
+    #[command(subcommand)]
+    New(crate::new::New),
 }
 
 /// An I/O driver.

@@ -1,11 +1,106 @@
-//! The program: reads flags and files, starts the rooms in order, waits for a signal, stops them in order.
+//! The program, as a library: [`main`] reads flags and files, starts the rooms in order, waits for a signal, stops them in
+//! order. Whoever has connectors of their own writes a binary that registers them and calls it.
+//!
+//! # Code of one's own
+//!
+//! `rmqc-fast new connector NAME` writes a crate that builds, has a passing test and can be run; start there. By hand it
+//! takes a crate that depends on this one, and on no other of the workspace:
+//!
+//! ```ignore
+//! use rmqc_fast::prelude::*;
+//!
+//! /// Writes the value of every record in capitals.
+//! struct Shout;
+//!
+//! impl Transform for Shout {
+//!     fn apply(&self, record: &mut ConnectRecord) -> Result<Outcome> {
+//!         if let Value::String(text) = &record.value {
+//!             record.value = Value::text(text.to_str().to_uppercase());
+//!         }
+//!         Ok(Outcome::Keep)
+//!     }
+//! }
+//!
+//! register! {
+//!     TransformFactory {
+//!         name: "shout",
+//!         java_class: "com.example.Shout",
+//!         aliases: &[],
+//!         targets: false,
+//!         doc: "Writes the value of every record in capitals.",
+//!         keys: &[],
+//!         build: |_| Ok(Box::new(Shout)),
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     rmqc_fast::main()
+//! }
+//! ```
+//!
+//! The binary is the worker with everything that `rmqc-fast` has, and `shout` besides: configurations name it by `name`,
+//! by `java_class`, or by the last part of that; `/plugin/list` shows what is a connector or converter. `tests/own_code`
+//! in the repository is such a binary with one part of each kind.
+//!
+//! - [`prelude`] has the traits, the words and the factories; each trait says what the worker promises and what it
+//!   expects.
+//! - [`register!`] enters a factory in the table of what a configuration can name. A library crate that registers must be
+//!   named once in the binary (`use my_connectors as _;`), else the linker leaves it out. A name that two parts claim is
+//!   an error at the start.
+//! - [`conformance`] is the exam that the built-in connectors sit: one line in a test.
+//! - [`bytes`] and [`tracing`] are the versions that the traits and the log are made with.
+//!
+//! # What a task must keep to
+//!
+//! A task lives on one thread together with many others. It reaches the outside through [`prelude::Host`]: files,
+//! changes of files, pauses, time. It must not block: a call that may wait for the network or a disk stops every task of
+//! its shard, and a shard that stands still is replaced. What needs a library of another kind runs on a thread that the
+//! task starts and is handed over in a bounded channel, into which the task looks between pauses (`host.sleep`). Such a
+//! thread must not wake the task: a wake-up from another thread can get lost.
+//!
+//! # Versions
+//!
+//! This crate follows semantic versioning for what is public here: the items named above, their fields and methods. While
+//! the version begins with `0.`, a change that can break a connector's build raises the second number and is told in
+//! CHANGELOG.md with what to do; other releases raise the third. Names of configuration keys, the meaning of stored
+//! positions and the REST API keep to the same rule. New methods of traits have defaults; new fields of factories are
+//! breaking. The crates beneath (`rmqc-core` and the others) promise nothing. The least Rust version is in Cargo.toml, and
+//! raising it raises the second number.
+
+pub mod prelude;
 
 mod cli;
 mod client;
 mod logging;
+mod new;
 mod quickstart;
 mod wire;
 mod worker;
+
+/// The exam for connectors: a line in a test.
+pub use rmqc_conformance as conformance;
+
+/// Buffers that are handed on without copying: the `bytes` crate in the version that records use.
+pub use bytes;
+
+/// Log lines and their fields: the `tracing` crate in the version that the worker writes its log with.
+pub use tracing;
+
+#[doc(hidden)]
+pub use inventory as __inventory;
+
+/// Enters a factory in the table of everything that a configuration can name. At most one a call, outside functions; no
+/// list names it, and it costs nothing at the start.
+///
+/// ```ignore
+/// register! { PredicateFactory { name: "is-large", /* … */ } }
+/// ```
+#[macro_export]
+macro_rules! register {
+    ($factory:expr) => {
+        $crate::__inventory::submit! { $factory }
+    };
+}
 
 use std::fs;
 use std::io::Write as _;
@@ -42,6 +137,7 @@ pub fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let result = match &cli.command {
         Some(cli::Command::Quickstart(wishes)) => quickstart::run(wishes),
+        Some(cli::Command::New(new)) => new::run(new),
         None => run(&cli.worker),
     };
     match result {

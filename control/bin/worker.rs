@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use rmqc_control::controller::standalone::{Settings, start};
 use rmqc_control::controller::{Controller, ConverterDefaults};
 use rmqc_control::known_secrets::KnownSecrets;
+use rmqc_control::plugins::PluginPaths;
 use rmqc_control::rest::{RestSettings, serve};
 use rmqc_control::store::Stores;
 use rmqc_control::worker::Patience;
@@ -39,7 +40,11 @@ impl Worker {
     pub fn start(config: &WorkerConfig, known: &Arc<KnownSecrets>) -> anyhow::Result<Self> {
         let twice = duplicate_names();
         if !twice.is_empty() {
-            bail!("two built-in connectors or converters have the name {}; this binary is broken", twice.join(", "));
+            bail!(
+                "two parts of this binary claim the name {}: rename one's own connector, converter, transform or \
+                 predicate (`name`, `java_class`), or leave one of the two out of the binary",
+                twice.join(" and the name ")
+            );
         }
         let begin = std::time::Instant::now();
         let lock = lock(&config.store_dir)?;
@@ -142,7 +147,12 @@ impl Room {
             name_servers: plane.name_servers.clone(),
             embedded: plane.embedded,
             stall_timeout: config.stall_timeout,
+            plugin_paths: Arc::new(PluginPaths::new(config.plugin_paths.clone())),
         };
+        // Aside, so that a file system that doesn't answer holds nothing up.
+        if let Err(error) = rest.plugin_paths.scan_aside(|| {}) {
+            tracing::warn!("pluginPaths are not looked through: no thread can be started: {error}");
+        }
         let (controller, mut running): (Controller, _) =
             start(settings, plane.port.clone(), Arc::clone(&plane.cluster), stores);
         let listener = tokio::net::TcpListener::from_std(listener)?;

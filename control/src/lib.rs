@@ -11,4 +11,5 @@ pub mod worker;
 pub mod controller;
 pub mod health;
 pub mod metrics;
+pub mod plugins;
 pub mod rest;

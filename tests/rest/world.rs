@@ -96,6 +96,7 @@ async fn run(
         name_servers: vec!["namesrv:9876".to_owned()],
         embedded: false,
         stall_timeout: Duration::from_secs(30),
+        plugin_paths: Arc::default(),
     };
     let (controller, running): (Controller, _) =
         start(settings, Arc::<FakePort>::clone(&port), cluster.clone(), stores);

@@ -24,6 +24,7 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A worker. Whatever of it still runs when the value is dropped is killed; after a failed test its log is shown.
 pub struct Worker {
+    program: PathBuf,
     folder: PathBuf,
     http_port: u16,
     child: Option<Child>,
@@ -35,8 +36,17 @@ impl Worker {
         Self::start_with(folder, namesrv, &[])
     }
 
+    /// The same for another program: a worker with connectors of its own.
+    pub fn start_program(program: &Path, folder: &Path, namesrv: &str) -> Self {
+        Self::start_program_with(program, folder, namesrv, &[])
+    }
+
     /// The same with further `key=value` lines of configuration. `RMQC_IO` in the environment chooses the driver.
     pub fn start_with(folder: &Path, namesrv: &str, settings: &[&str]) -> Self {
+        Self::start_program_with(&binary(), folder, namesrv, settings)
+    }
+
+    fn start_program_with(program: &Path, folder: &Path, namesrv: &str, settings: &[&str]) -> Self {
         let http_port = free_port();
         std::fs::create_dir_all(folder.join("store")).unwrap();
         let mut conf = format!(
@@ -51,7 +61,7 @@ impl Worker {
             conf.push('\n');
         }
         std::fs::write(folder.join("connect.conf"), conf).unwrap();
-        let mut worker = Self { folder: folder.to_owned(), http_port, child: None };
+        let mut worker = Self { program: program.to_owned(), folder: folder.to_owned(), http_port, child: None };
         worker.start_again();
         worker
     }
@@ -60,7 +70,7 @@ impl Worker {
     pub fn start_again(&mut self) -> Duration {
         assert!(self.child.is_none(), "the worker runs");
         let log = self.log_file();
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.program);
         command.arg("-c").arg(self.folder.join("connect.conf")).stdin(std::process::Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         // SAFETY: prctl is a plain system call, allowed between fork and exec.

@@ -7,6 +7,7 @@ mod dto;
 mod error;
 mod input;
 mod legacy;
+mod plugin_paths;
 mod plugins;
 mod route;
 
@@ -24,6 +25,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::controller::Controller;
+use crate::plugins::PluginPaths;
 pub use dto::{LatencyInfo, TaskInfoV1, WorkerInfoV1};
 use error::ApiError;
 use route::{Route, route};
@@ -50,6 +52,8 @@ pub struct RestSettings {
     pub embedded: bool,
     /// A shard without progress for so long makes `/health` fail.
     pub stall_timeout: std::time::Duration,
+    /// What lies under `pluginPaths`.
+    pub plugin_paths: Arc<PluginPaths>,
 }
 
 /// Everything that a handler may use.
@@ -139,7 +143,8 @@ async fn dispatch(app: &App, route: Route, uri: &Uri, body: &[u8]) -> Result<Ans
         Route::ResumeAll => connectors::resume_all(app).await,
         Route::Plugins => Ok(plugins::list(true)),
         Route::PluginConnectors => Ok(plugins::list(false)),
-        Route::PluginReload => Ok(success("Plugin reload succeeded")),
+        Route::PluginReload => plugin_paths::reload(app).await,
+        Route::PluginPaths => Ok(plugin_paths::told(app)),
         Route::PluginConfig => Ok(plugins::config()),
         Route::PluginValidate => Err(plugins::validate()),
         Route::OldAllocatedInfo => legacy::allocated_info(app).await,

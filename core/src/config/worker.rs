@@ -105,6 +105,8 @@ pub struct WorkerConfig {
     pub key_converter: String,
     /// `value.converter` of connectors that name none.
     pub value_converter: String,
+    /// Entries of `pluginPaths`, trimmed, none empty.
+    pub plugin_paths: Vec<String>,
     /// Driver asked for.
     pub io_driver: DriverChoice,
     /// Number of shards; none: as many as fit.
@@ -204,6 +206,12 @@ impl WorkerConfig {
             log_dir,
             key_converter: text(&keys::KEY_CONVERTER),
             value_converter: text(&keys::VALUE_CONVERTER),
+            plugin_paths: text(&keys::PLUGIN_PATHS)
+                .split(',')
+                .map(str::trim)
+                .filter(|entry| !entry.is_empty())
+                .map(str::to_owned)
+                .collect(),
             io_driver: match text(&keys::IO_DRIVER).to_ascii_lowercase().as_str() {
                 "uring" => DriverChoice::Uring,
                 "epoll" => DriverChoice::Epoll,

@@ -266,6 +266,17 @@ pub(super) const RESTART_BACKOFF_MAX: ConfigKey = ConfigKey {
     doc: "Longest such pause.",
 };
 
+pub(super) const PLUGIN_PATHS: ConfigKey = ConfigKey {
+    name: "pluginPaths",
+    aliases: &[],
+    kind: KeyKind::List,
+    default: Some(""),
+    unit: "",
+    doc: "Directories, files and patterns (`/opt/plugins/*.jar`), separated by commas, that are looked through at the start \
+          and by `/plugin/reload`. Nothing there is loaded, since connectors are built in; `/v1/plugins/paths` and the log \
+          say which connectors of each jar this binary has itself and which it lacks.",
+};
+
 /// All keys that have an effect, in the order of the reference page.
 pub const WORKER_KEYS: &[ConfigKey] = &[
     WORKER_ID,
@@ -287,6 +298,7 @@ pub const WORKER_KEYS: &[ConfigKey] = &[
     LOG_DIR,
     KEY_CONVERTER,
     VALUE_CONVERTER,
+    PLUGIN_PATHS,
     IO_DRIVER,
     CORES,
     PIN,
@@ -312,7 +324,6 @@ pub struct DeadKey {
 
 /// All keys of the Java worker that have no effect here.
 pub const DEAD_KEYS: &[DeadKey] = &[
-    DeadKey { name: "pluginPaths", why: "connectors are built in; no jar is loaded" },
     DeadKey { name: "connectClusterId", why: "this worker runs alone" },
     DeadKey {
         name: "autoCreateGroupEnable",

@@ -13,7 +13,7 @@ use rmqc_core::host::{FileStatus, Host, HostFile, HostWatch, LocalFuture};
 use rmqc_core::id::TaskId;
 
 /// Surroundings of a task that is built and never started.
-pub fn context(config: Properties) -> TaskContext {
+pub(crate) fn context(config: Properties) -> TaskContext {
     TaskContext {
         task: TaskId::new("exam", 0),
         config: Arc::new(config),

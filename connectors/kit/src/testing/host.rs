@@ -19,13 +19,21 @@ use super::Random;
 /// A kind of call to the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
+    /// `Host::open_read`.
     OpenRead,
+    /// `Host::open_append`.
     OpenAppend,
+    /// `Host::status`.
     Status,
+    /// `HostFile::read_at`.
     Read,
+    /// `HostFile::append`.
     Append,
+    /// `HostFile::set_len`.
     SetLen,
+    /// `HostFile::sync_data`.
     Sync,
+    /// `Host::watch`.
     Watch,
 }
 
@@ -48,6 +56,8 @@ struct World {
     before_status: RefCell<Option<Box<dyn FnOnce()>>>,
     /// Changes of any watched path so far.
     changes: Cell<u64>,
+    /// Files and watches that somebody holds.
+    held: Cell<usize>,
 }
 
 impl World {
@@ -67,11 +77,29 @@ impl World {
     }
 }
 
-/// The outside world of a test.
+/// One file or watch that is held; tells when it is let go.
+struct Held(Rc<World>);
+
+impl Held {
+    fn new(world: &Rc<World>) -> Self {
+        world.held.set(world.held.get() + 1);
+        Self(Rc::clone(world))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.held.set(self.0.held.get() - 1);
+    }
+}
+
+/// The outside world of a test: the real file system, a clock that the test moves, faults on demand.
 #[derive(Default)]
 pub struct TestHost(Rc<World>);
 
 impl TestHost {
+    /// A world in which nothing has happened yet.
+    #[must_use]
     pub fn new() -> Rc<Self> {
         Rc::new(Self::default())
     }
@@ -79,32 +107,50 @@ impl TestHost {
     pub fn touch(&self) {
         self.0.changes.set(self.0.changes.get() + 1);
     }
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.0.clock.advance(by);
     }
+    /// Lets the next call of that kind fail; said twice, the next two.
     pub fn fail(&self, call: Call, error: io::ErrorKind) {
         self.0.faults.borrow_mut().push((call, error));
     }
+    /// Forgets the faults that have not come up yet; gives whether there were any.
+    pub fn forget_faults(&self) -> bool {
+        !std::mem::take(&mut *self.0.faults.borrow_mut()).is_empty()
+    }
+    /// Whether every call waits once before it does anything, so that a future can be dropped there.
     pub fn hesitate(&self, hesitant: bool) {
         self.0.hesitant.set(hesitant);
     }
+    /// Lets reads bring a random part of what was asked for, at least a byte.
     pub fn shorten_reads(&self, seed: u64) {
         *self.0.short_reads.borrow_mut() = Some(Random::new(seed));
     }
+    /// Leaves so many bytes until the disk is full; none: it never is.
     pub fn leave_room(&self, bytes: Option<u64>) {
         self.0.room.set(bytes);
     }
+    /// What somebody else does right before the next look at a path.
     pub fn before_status(&self, action: impl FnOnce() + 'static) {
         *self.0.before_status.borrow_mut() = Some(Box::new(action));
     }
+    /// Calls of that kind so far.
+    #[must_use]
     pub fn count(&self, call: Call) -> usize {
         self.0.calls.borrow().iter().filter(|made| **made == call).count()
+    }
+    /// Files and watches that somebody holds.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.0.held.get()
     }
 }
 
 struct TestFile {
     file: File,
     world: Rc<World>,
+    _held: Held,
 }
 
 fn file_status(metadata: &std::fs::Metadata) -> FileStatus {
@@ -178,6 +224,7 @@ impl HostFile for TestFile {
 struct TestWatch {
     seen: u64,
     world: Rc<World>,
+    _held: Held,
 }
 
 impl HostWatch for TestWatch {
@@ -201,7 +248,7 @@ impl Clock for TestHost {
 impl TestHost {
     async fn open(&self, call: Call, options: &OpenOptions, path: &Path) -> io::Result<Rc<dyn HostFile>> {
         self.0.enter(call).await?;
-        Ok(Rc::new(TestFile { file: options.open(path)?, world: self.0.clone() }))
+        Ok(Rc::new(TestFile { file: options.open(path)?, world: self.0.clone(), _held: Held::new(&self.0) }))
     }
 }
 
@@ -229,7 +276,7 @@ impl Host for TestHost {
         if !path.parent().is_some_and(Path::is_dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        Ok(Box::new(TestWatch { seen: self.0.changes.get(), world: self.0.clone() }))
+        Ok(Box::new(TestWatch { seen: self.0.changes.get(), world: self.0.clone(), _held: Held::new(&self.0) }))
     }
 
     fn sleep(&self, duration: Duration) -> LocalFuture<'_, ()> {

@@ -20,7 +20,18 @@ use rmqc_core::position::StoredPosition;
 /// A directory of its own that goes away with the value.
 pub struct TempDir(PathBuf);
 
+impl Default for TempDir {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl TempDir {
+    /// Makes one.
+    ///
+    /// # Panics
+    /// When it can't be made.
+    #[must_use]
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("rmqc-connectors-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -29,6 +40,8 @@ impl TempDir {
         Self(path)
     }
 
+    /// A path inside it.
+    #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -53,11 +66,15 @@ pub fn poll_for<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Runs a future that must not wait for anything but the host's own small pauses.
+///
+/// # Panics
+/// When it waits for something else.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     poll_for(100_000, future).expect("the future waits for something that nobody does")
 }
 
 /// What a task sees: a configuration, positions, the host.
+#[must_use]
 pub fn context(host: &Rc<TestHost>, config: &[(&str, &str)], positions: Vec<StoredPosition>) -> TaskContext {
     TaskContext {
         task: TaskId::new("test", 0),
@@ -68,10 +85,17 @@ pub fn context(host: &Rc<TestHost>, config: &[(&str, &str)], positions: Vec<Stor
     }
 }
 
+/// A configuration from its pairs.
+#[must_use]
 pub fn properties(pairs: &[(&str, &str)]) -> Properties {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
+/// A path as text.
+///
+/// # Panics
+/// When it is none.
+#[must_use]
 pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -80,11 +104,14 @@ pub fn text(path: &Path) -> &str {
 pub struct Random(Cell<u64>);
 
 impl Random {
+    /// The numbers of a seed.
+    #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(Cell::new(seed | 1))
     }
 
-    /// A number below `bound`.
+    /// A number below `bound`, which is at least 1.
+    #[must_use]
     pub fn below(&self, bound: usize) -> usize {
         let mut x = self.0.get();
         x ^= x << 13;
