@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rmqc_core::config::Properties;
 
+use crate::doctor::DoctorFlags;
+
 /// Moves records between Apache RocketMQ and everything else.
 #[derive(Debug, Parser)]
 #[command(
@@ -24,6 +26,9 @@ pub(crate) struct Cli {
     /// How the worker is to run.
     #[command(flatten)]
     pub worker: WorkerFlags,
+    /// Check flags and conf file, say what is wrong, and end.
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// What to do instead of running a worker.
@@ -35,6 +40,10 @@ pub(crate) enum Command {
     /// Writes the beginnings of something of your own.
     #[command(subcommand)]
     New(crate::new::New),
+    /// Looks at everything that a worker needs: conf file, machine, directories, ports, name servers, brokers, topics.
+    /// Says what is wrong and what cures it. Starts no worker and changes nothing. Exit codes: 0 nothing failed, 1
+    /// something failed, 2 wrong flags or a conf file that can't be read.
+    Doctor(DoctorFlags),
 }
 
 /// An I/O driver.
@@ -80,7 +89,7 @@ impl Pin {
 }
 
 /// How the worker is to run. Flags go before environment and file.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct WorkerFlags {
     /// Conf file: a Java .properties file. Without it all defaults apply.
     #[arg(short = 'c', long = "configFile", value_name = "FILE")]
@@ -97,9 +106,6 @@ pub(crate) struct WorkerFlags {
     /// Port of the REST API, 0 for any free one [key: httpPort]
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
-    /// Check flags and conf file, say what is wrong, and end.
-    #[arg(long)]
-    pub check: bool,
 }
 
 impl WorkerFlags {

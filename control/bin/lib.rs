@@ -71,6 +71,7 @@ pub mod prelude;
 
 mod cli;
 mod client;
+mod doctor;
 mod logging;
 mod new;
 mod quickstart;
@@ -135,10 +136,11 @@ const EXIT_UNREACHABLE: u8 = 3;
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let result = match &cli.command {
-        Some(cli::Command::Quickstart(wishes)) => quickstart::run(wishes),
-        Some(cli::Command::New(new)) => new::run(new),
-        None => run(&cli.worker),
+    let result = match cli.command {
+        Some(cli::Command::Quickstart(wishes)) => quickstart::run(&wishes),
+        Some(cli::Command::Doctor(flags)) => doctor::run(flags),
+        Some(cli::Command::New(new)) => new::run(&new),
+        None => run(&cli.worker, cli.check),
     };
     match result {
         Ok(code) => code,
@@ -180,10 +182,15 @@ fn configuration(flags: &cli::WorkerFlags) -> anyhow::Result<Parsed> {
         }
         None => Properties::new(),
     };
-    let mut environment = environment();
-    environment.conf_dir = flags.config_file.as_deref().map(directory_of);
+    let environment = environment_of(flags);
     let providers = Providers::registered(&provider_settings(&conf, &environment));
     Ok(WorkerConfig::build_resolved(&conf, &flags.properties(), &environment, &providers)?)
+}
+
+/// The environment of a worker with these flags.
+fn environment_of(flags: &cli::WorkerFlags) -> Environment {
+    let conf_dir = flags.config_file.as_deref().map(directory_of);
+    Environment { conf_dir, ..environment() }
 }
 
 /// The directory that a file is in.
@@ -203,9 +210,9 @@ fn environment() -> Environment {
     }
 }
 
-fn run(flags: &cli::WorkerFlags) -> anyhow::Result<ExitCode> {
+fn run(flags: &cli::WorkerFlags, check: bool) -> anyhow::Result<ExitCode> {
     let Parsed { config, warnings, secrets } = configuration(flags)?;
-    if flags.check {
+    if check {
         for warning in warnings {
             say_error(&warning);
         }

@@ -54,12 +54,8 @@ impl Plane {
             }
         };
         let settings = DataPlaneSettings {
-            cores: config.cores.map_or(CoresWanted::Auto, CoresWanted::Exactly),
-            pin: match config.pin {
-                PinChoice::Auto => PinWanted::Auto,
-                PinChoice::On => PinWanted::On,
-                PinChoice::Off => PinWanted::Off,
-            },
+            cores: cores(config),
+            pin: pin(config),
             driver,
             stall_timeout: config.stall_timeout,
             memory_bytes_max: config.shard_memory_bytes,
@@ -106,6 +102,26 @@ pub(crate) fn cluster_client(config: &WorkerConfig, name_servers: &[String]) -> 
     Ok(rmqc_io::start_cluster_client(&cluster(config, name_servers))?)
 }
 
+/// Number of shards asked for.
+pub(crate) fn cores(config: &WorkerConfig) -> CoresWanted {
+    config.cores.map_or(CoresWanted::Auto, CoresWanted::Exactly)
+}
+
+/// Pinning asked for.
+pub(crate) fn pin(config: &WorkerConfig) -> PinWanted {
+    match config.pin {
+        PinChoice::Auto => PinWanted::Auto,
+        PinChoice::On => PinWanted::On,
+        PinChoice::Off => PinWanted::Off,
+    }
+}
+
+/// What requests are signed with, if they are.
+pub(crate) fn credentials(config: &WorkerConfig) -> Option<Credentials> {
+    let (access, secret) = config.credentials.as_ref()?;
+    Some(Credentials { access_key: access.0.clone(), secret_key: secret.0.clone() })
+}
+
 fn driver(choice: DriverChoice) -> DriverWanted {
     match choice {
         DriverChoice::Auto => DriverWanted::Auto,
@@ -115,13 +131,9 @@ fn driver(choice: DriverChoice) -> DriverWanted {
 }
 
 fn cluster(config: &WorkerConfig, name_servers: &[String]) -> ClusterSettings {
-    let credentials = config
-        .credentials
-        .as_ref()
-        .map(|(access, secret)| Credentials { access_key: access.0.clone(), secret_key: secret.0.clone() });
     ClusterSettings {
         name_servers: name_servers.to_vec(),
-        credentials,
+        credentials: credentials(config),
         producer_group: config.producer_group.clone(),
         auto_create_topic: config.auto_create_topic,
         operation_timeout: config.operation_timeout,

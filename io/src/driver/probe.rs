@@ -151,6 +151,12 @@ fn memlock_limit() -> u64 {
     if unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) } == 0 { limit.rlim_cur } else { 0 }
 }
 
+/// The limit of lockable memory, and how much so many shards on io_uring need of it, in bytes.
+#[must_use]
+pub fn memlock(shards: usize) -> (u64, u64) {
+    (memlock_limit(), memlock_needed(may_lock_any(), shards))
+}
+
 /// Whether the process may lock memory beyond its limit (`CAP_IPC_LOCK`).
 fn may_lock_any() -> bool {
     const CAP_IPC_LOCK: u32 = 14;
@@ -160,9 +166,13 @@ fn may_lock_any() -> bool {
     bits & (1 << CAP_IPC_LOCK) != 0
 }
 
-fn memlock_obstacle(limit: u64, may_lock_any: bool, shards: usize) -> Option<Obstacle> {
+fn memlock_needed(may_lock_any: bool, shards: usize) -> u64 {
     let shards = u64::try_from(shards).unwrap_or(u64::MAX);
-    let needed = if may_lock_any { MEMLOCK_BYTES_MIN } else { MEMLOCK_BYTES_MIN.saturating_mul(shards) };
+    if may_lock_any { MEMLOCK_BYTES_MIN } else { MEMLOCK_BYTES_MIN.saturating_mul(shards) }
+}
+
+fn memlock_obstacle(limit: u64, may_lock_any: bool, shards: usize) -> Option<Obstacle> {
+    let needed = memlock_needed(may_lock_any, shards);
     (limit < needed).then_some(Obstacle::Memlock(limit, needed))
 }
 

@@ -313,22 +313,7 @@ async fn await_answer(
 
 impl Inner {
     fn enqueue(&self, request: &Request, opaque: i32, flag: i32) {
-        let body_len = request.body.iter().map(Bytes::len).sum();
-        let mut head = BytesMut::with_capacity(512);
-        let mark = frame::begin(&mut head);
-        let mut writer = JsonHeaderWriter::open(&mut head, request.code, opaque, flag);
-        for (name, value) in &request.fields {
-            match value {
-                Field::Text(text) => writer.text(name, text),
-                Field::Number(number) => writer.number(name, *number),
-            }
-        }
-        if let Some(credentials) = &self.credentials {
-            writer.text(sign::ACCESS_KEY, credentials.access_key.as_bytes());
-            writer.text(sign::SIGNATURE, signature(credentials, request).as_bytes());
-        }
-        writer.close();
-        frame::finish(&mut head, mark, body_len);
+        let head = encode_head(request, opaque, flag, self.credentials.as_ref());
         let mut outgoing = self.outgoing.borrow_mut();
         outgoing.push_back(head.freeze());
         outgoing.extend(request.body.iter().filter(|part| !part.is_empty()).cloned());
@@ -411,6 +396,27 @@ impl Inner {
             self.close("the other side fell silent");
         }
     }
+}
+
+/// The frame of a request up to its body, signed when there are credentials.
+pub(super) fn encode_head(request: &Request, opaque: i32, flag: i32, credentials: Option<&Credentials>) -> BytesMut {
+    let body_len = request.body.iter().map(Bytes::len).sum();
+    let mut head = BytesMut::with_capacity(512);
+    let mark = frame::begin(&mut head);
+    let mut writer = JsonHeaderWriter::open(&mut head, request.code, opaque, flag);
+    for (name, value) in &request.fields {
+        match value {
+            Field::Text(text) => writer.text(name, text),
+            Field::Number(number) => writer.number(name, *number),
+        }
+    }
+    if let Some(credentials) = credentials {
+        writer.text(sign::ACCESS_KEY, credentials.access_key.as_bytes());
+        writer.text(sign::SIGNATURE, signature(credentials, request).as_bytes());
+    }
+    writer.close();
+    frame::finish(&mut head, mark, body_len);
+    head
 }
 
 fn signature(credentials: &Credentials, request: &Request) -> String {

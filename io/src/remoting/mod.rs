@@ -6,6 +6,7 @@ pub mod code;
 pub mod connection;
 pub mod frame;
 pub mod header;
+pub mod inquiry;
 pub mod java_hash;
 pub mod message;
 pub mod outgoing;

@@ -79,7 +79,20 @@ struct ClusterJson {
 #[serde(rename_all = "camelCase")]
 struct BrokerAddressesJson {
     #[serde(default)]
+    cluster: Option<String>,
+    #[serde(default)]
     broker_addrs: BTreeMap<String, String>,
+}
+
+/// A broker as a name server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerSeen {
+    /// Broker name.
+    pub name: String,
+    /// Its cluster, or empty.
+    pub cluster: String,
+    /// Master's `host:port`; none while only replicas are registered.
+    pub master: Option<String>,
 }
 
 /// Most queues of one broker that a route is believed to have.
@@ -127,6 +140,20 @@ pub fn parse_masters(body: &[u8]) -> Result<Vec<(String, String)>, String> {
     let json: ClusterJson = serde_json::from_slice(&strict(body)).map_err(|error| error.to_string())?;
     let master = |(name, broker): (String, BrokerAddressesJson)| Some((name, broker.broker_addrs.get(MASTER)?.clone()));
     Ok(json.broker_addr_table.into_iter().filter_map(master).collect())
+}
+
+/// Reads all brokers, by name, from the answer of request 106.
+///
+/// # Errors
+/// When it is not the JSON that it should be.
+pub fn parse_brokers(body: &[u8]) -> Result<Vec<BrokerSeen>, String> {
+    let json: ClusterJson = serde_json::from_slice(&strict(body)).map_err(|error| error.to_string())?;
+    let seen = |(name, broker): (String, BrokerAddressesJson)| BrokerSeen {
+        name,
+        cluster: broker.cluster.unwrap_or_default(),
+        master: broker.broker_addrs.get(MASTER).cloned(),
+    };
+    Ok(json.broker_addr_table.into_iter().map(seen).collect())
 }
 
 /// Turns the Java side's lenient JSON into strict JSON: puts quotes around integer keys.
@@ -214,5 +241,8 @@ mod tests {
         assert_eq!(strict(lenient), br#"{"0":"a{1:b",  "-1" : [1,2,{"3":4}],"k":5, "e\"{7:":8}"#);
         let masters = parse_masters(br#"{"brokerAddrTable":{"broker-a":{"brokerAddrs":{0:"127.0.0.1:10911"},"brokerName":"broker-a"}},"clusterAddrTable":{"c":["broker-a"]}}"#);
         assert_eq!(masters.unwrap(), [("broker-a".to_owned(), "127.0.0.1:10911".to_owned())]);
+        let brokers = parse_brokers(br#"{"brokerAddrTable":{"b":{"brokerAddrs":{1:"127.0.0.1:9"},"cluster":"c"}}}"#);
+        let replica_only = BrokerSeen { name: "b".to_owned(), cluster: "c".to_owned(), master: None };
+        assert_eq!(brokers.unwrap(), [replica_only]);
     }
 }
