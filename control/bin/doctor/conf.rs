@@ -113,14 +113,12 @@ fn judge(place: &str, keys: usize, errors: &[ConfigError], parsed: &Parsed) -> V
 }
 
 fn cure(error: &ConfigError, place: &str) -> String {
-    if let Some(remedy) = &error.remedy {
-        return format!("{remedy} (in {place})");
-    }
-    match definition(&error.key).and_then(|key| Some((key, key.default?))) {
-        Some((key, default)) if !default.is_empty() => {
-            format!("correct the line in {place}; the default is {}={default}", key.name)
-        }
-        _ => format!("set {}=… in {place}; conf/reference.md describes the key", error.key),
+    let key = definition(&error.key);
+    let default = key.and_then(|key| Some((key.name, key.default.filter(|default| !default.is_empty())?)));
+    let what = error.remedy.as_deref().unwrap_or("correct the line");
+    match default {
+        Some((name, default)) => format!("{what}, in {place}; the default is {name}={default}"),
+        None => format!("{what}; set {}=… in {place}", error.key),
     }
 }
 
