@@ -1,11 +1,12 @@
 //! Where log lines go: all to `connect_runtime.log` in the Java worker's form, warnings and errors to stderr as well.
 //! A thread of its own writes the file; who logs never waits for the disk.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -13,6 +14,7 @@ use file_rotate::compression::Compression;
 use file_rotate::suffix::AppendCount;
 use file_rotate::{ContentLimit, FileRotate};
 use rmqc_control::known_secrets::KnownSecrets;
+use rmqc_control::logs::{LogLevel, LogLevels, LoggerLevel, NoLog, ROOT};
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
@@ -21,7 +23,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, fmt as layer};
+use tracing_subscriber::{Layer as _, Registry, fmt as layer, reload};
 
 /// Size at which a file is put aside, as in the Java worker.
 const FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -29,6 +31,9 @@ const FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
 const FILES_MAX: usize = 20;
 /// Lines that wait for the writing thread; further ones are dropped, and the shards go on.
 const LINES_WAITING_MAX: usize = 16_384;
+
+/// Loggers whose level was changed by hand.
+const LOGGERS_MAX: usize = 256;
 
 /// Starts logging. What waits is written when the guard is dropped.
 ///
@@ -49,7 +54,8 @@ pub(crate) fn start(dir: &Path, known: &Arc<KnownSecrets>) -> anyhow::Result<Wor
         .buffered_lines_limit(LINES_WAITING_MAX)
         .thread_name("log")
         .finish(Scrubbing { inner: file, known: Arc::clone(known) });
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    let directives = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let (filter, handle) = reload::Layer::new(filter(&directives));
     let to_file = layer::layer().event_format(JavaPattern).with_ansi(false).with_writer(writer).with_filter(filter);
     let of_console = Arc::clone(known);
     let to_console = layer::layer()
@@ -58,6 +64,7 @@ pub(crate) fn start(dir: &Path, known: &Arc<KnownSecrets>) -> anyhow::Result<Wor
         .with_writer(move || Scrubbing { inner: std::io::stderr(), known: Arc::clone(&of_console) })
         .with_filter(LevelFilter::WARN);
     tracing_subscriber::registry().with(to_file).with(to_console).try_init().context("cannot start logging")?;
+    let _ = LEVELS.set(Levels::new(directives, handle));
     Ok(guard)
 }
 
@@ -77,6 +84,90 @@ impl<W: Write> Write for Scrubbing<W> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.inner.flush()
+    }
+}
+
+/// The filter that these directives, as `RUST_LOG` has them, stand for; what is not said is logged from level INFO on.
+fn filter(directives: &str) -> EnvFilter {
+    EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(directives)
+}
+
+/// The levels of what this process logs, once it does.
+static LEVELS: OnceLock<Arc<Levels>> = OnceLock::new();
+
+/// What changes the levels of this process; nothing does before [`start`].
+pub(crate) fn levels() -> Arc<dyn LogLevels> {
+    match LEVELS.get() {
+        Some(levels) => Arc::<Levels>::clone(levels),
+        None => Arc::new(NoLog),
+    }
+}
+
+/// Swaps the log file's filter for one with other levels.
+#[derive(Debug)]
+struct Levels {
+    /// What the environment said at the start.
+    directives: String,
+    handle: reload::Handle<EnvFilter, Registry>,
+    /// What was changed since.
+    changed: Mutex<BTreeMap<String, LoggerLevel>>,
+}
+
+impl Levels {
+    fn new(directives: String, handle: reload::Handle<EnvFilter, Registry>) -> Arc<Self> {
+        Arc::new(Self { directives, handle, changed: Mutex::default() })
+    }
+
+    /// The levels that `RUST_LOG` gives, those of spans and fields apart.
+    fn at_start(&self) -> BTreeMap<String, LoggerLevel> {
+        let level = |level| LoggerLevel { level, changed_ms: None };
+        let mut all = BTreeMap::from([(ROOT.to_owned(), level(LogLevel::Info))]);
+        for directive in self.directives.split(',').map(str::trim) {
+            let (logger, word) = directive.split_once('=').unwrap_or((ROOT, directive));
+            if let (true, Some(known)) = (is_logger(logger), LogLevel::parse(word)) {
+                all.insert(logger.to_owned(), level(known));
+            }
+        }
+        all
+    }
+}
+
+/// Whether a name can be that of a part of a program.
+fn is_logger(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '_' | ':' | '-'))
+}
+
+impl LogLevels for Levels {
+    fn levels(&self) -> BTreeMap<String, LoggerLevel> {
+        let mut all = self.at_start();
+        all.extend(self.changed.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        all
+    }
+
+    fn set(&self, logger: &str, level: LogLevel) -> Result<Vec<String>, String> {
+        if !is_logger(logger) {
+            return Err(format!("{logger} is no logger: use root, or a part of the program such as rmqc_io::consumer"));
+        }
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = changed.clone();
+        if !next.contains_key(logger) && next.len() >= LOGGERS_MAX {
+            return Err(format!("{LOGGERS_MAX} loggers have a level of their own already; change one of them"));
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        next.insert(logger.to_owned(), LoggerLevel { level, changed_ms: i64::try_from(now).ok() });
+        let directive = |(name, level): (&String, &LoggerLevel)| match name.as_str() {
+            ROOT => level.level.name().to_owned(),
+            name => format!("{name}={}", level.level.name()),
+        };
+        let directives: Vec<_> = std::iter::once(self.directives.clone())
+            .filter(|text| !text.is_empty())
+            .chain(next.iter().map(directive))
+            .collect();
+        self.handle
+            .reload(filter(&directives.join(",")))
+            .map_err(|error| format!("the log can't be changed: {error}"))?;
+        *changed = next;
+        Ok(vec![logger.to_owned()])
     }
 }
 
@@ -132,6 +223,37 @@ mod tests {
         known.learn("c", &[("hunter2".to_owned(), "******".to_owned())]);
         writer.write_all(b"after: hunter2!\n").unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "before: hunter2\nafter: ******!\n");
+    }
+
+    #[test]
+    fn a_level_that_is_set_is_in_force_at_once_and_undone_by_another() {
+        let (filter, handle) = reload::Layer::new(filter("rmqc_io=warn"));
+        let levels = Levels::new("rmqc_io=warn".to_owned(), handle);
+        let subscriber =
+            tracing_subscriber::registry().with(layer::layer().with_writer(std::io::sink).with_filter(filter));
+        tracing::subscriber::with_default(subscriber, || {
+            let enabled = || {
+                [
+                    tracing::enabled!(target: "rmqc_io::consumer", tracing::Level::INFO),
+                    tracing::enabled!(target: "rmqc_control", tracing::Level::DEBUG),
+                ]
+            };
+            assert_eq!(enabled(), [false, false]);
+            assert_eq!(levels.set("rmqc_io::consumer", LogLevel::Info), Ok(vec!["rmqc_io::consumer".to_owned()]));
+            levels.set("rmqc_control", LogLevel::Trace).unwrap();
+            assert_eq!(enabled(), [true, true]);
+            levels.set("rmqc_control", LogLevel::Off).unwrap();
+            assert_eq!(enabled(), [true, false]);
+            assert!(levels.set("a=trace,b", LogLevel::Info).is_err());
+        });
+        let shown: Vec<_> = levels.levels().into_iter().map(|(name, one)| (name, one.level)).collect();
+        let expected = [
+            ("rmqc_control", LogLevel::Off),
+            ("rmqc_io", LogLevel::Warn),
+            ("rmqc_io::consumer", LogLevel::Info),
+            ("root", LogLevel::Info),
+        ];
+        assert_eq!(shown, expected.map(|(name, level)| (name.to_owned(), level)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rmqc_control::controller::standalone::{Settings, start};
 use rmqc_control::controller::{Controller, ConverterDefaults};
 use rmqc_control::known_secrets::KnownSecrets;
 use rmqc_control::plugins::PluginPaths;
-use rmqc_control::rest::{RestSettings, serve};
+use rmqc_control::rest::{RestLimits, RestSettings, serve};
 use rmqc_control::store::Stores;
 use rmqc_control::worker::Patience;
 use rmqc_core::config::provider::Providers;
@@ -148,6 +148,8 @@ impl Room {
             embedded: plane.embedded,
             stall_timeout: config.stall_timeout,
             plugin_paths: Arc::new(PluginPaths::new(config.plugin_paths.clone())),
+            limits: RestLimits::default(),
+            log_levels: crate::logging::levels(),
         };
         // Aside, so that a file system that doesn't answer holds nothing up.
         if let Err(error) = rest.plugin_paths.scan_aside(|| {}) {

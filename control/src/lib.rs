@@ -10,6 +10,7 @@ pub mod worker;
 
 pub mod controller;
 pub mod health;
+pub mod logs;
 pub mod metrics;
 pub mod plugins;
 pub mod rest;

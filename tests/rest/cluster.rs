@@ -20,6 +20,10 @@ pub struct Held {
     pub members: BTreeMap<String, Vec<String>>,
     /// Every call fails with this.
     pub down: Option<String>,
+    /// So many more messages are stored; each further one is refused.
+    pub refuse_sends_after: Option<usize>,
+    /// Commits are confirmed and not kept.
+    pub forget_commits: bool,
 }
 
 /// The cluster.
@@ -84,7 +88,9 @@ impl ClusterPort for FakeCluster {
 
     fn commit(&self, group: &str, queue: &QueueName, offset: i64) -> Answered<'_, ()> {
         self.answer(|held| {
-            held.offsets.insert((group.to_owned(), queue.clone()), offset);
+            if !held.forget_commits {
+                held.offsets.insert((group.to_owned(), queue.clone()), offset);
+            }
         })
     }
 
@@ -113,6 +119,17 @@ impl ClusterPort for FakeCluster {
     }
 
     fn send(&self, message: NewMessage) -> Answered<'_, (QueueName, i64)> {
+        let room = match &mut self.held.lock().unwrap().refuse_sends_after {
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+            None => true,
+        };
+        if !room {
+            return Box::pin(async { Err(ClusterError("the broker's disk is full".to_owned())) });
+        }
         self.answer(|held| {
             let topic = held.topics.entry(message.topic.clone()).or_insert_with(|| vec![Vec::new()]);
             let queue = QueueName { topic: message.topic, broker: BROKER.to_owned(), queue: 0 };

@@ -14,6 +14,7 @@ use rmqc_core::error::{ConnectError, Stage};
 use rmqc_core::id::{Generation, ShardId, TaskId};
 use rmqc_core::metrics::{ShardReport, TaskCounters, TaskReport};
 use rmqc_core::registry::{ConnectorFactory, TaskBuilder};
+use rmqc_core::tap::{TapRecord, TapStage};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 const FILENAME: ConfigKey =
@@ -23,6 +24,12 @@ const PASSWORD: ConfigKey =
 
 fn one_task(config: &Properties, _: usize) -> Result<Vec<Properties>, ConfigErrors> {
     Ok(vec![config.clone()])
+}
+
+/// One task for the files of the captures, as the real file sink has; elsewhere as many as are asked for.
+fn sink_tasks(config: &Properties, max: usize) -> Result<Vec<Properties>, ConfigErrors> {
+    let captured = config.get("filename").is_some_and(|name| name.starts_with("/data/"));
+    Ok(vec![config.clone(); if captured { 1 } else { max }])
 }
 
 inventory::submit! {
@@ -45,9 +52,26 @@ inventory::submit! {
         java_task_class: "org.apache.rocketmq.connect.file.FileSinkTask",
         keys: &[FILENAME],
         validate: |_| Ok(()),
-        task_configs: |config, max| Ok((0..max).map(|_| config.clone()).collect()),
+        task_configs: sink_tasks,
         shardable: false,
         build: TaskBuilder::Sink(|_| Err(ConnectError::fatal(Stage::Lifecycle, "never built"))),
+    }
+}
+
+/// A record that a tap shows.
+fn tapped(task: &TaskId, number: u32) -> TapRecord {
+    TapRecord {
+        task: task.clone(),
+        stage: TapStage::Put,
+        topic: Some("t".into()),
+        place: Some((0, i64::from(number))),
+        position: None,
+        timestamp_ms: Some(7),
+        key: Some("k".to_owned()),
+        value: Some(format!("{{\"number\":{number},\"password\":\"hush\"}}")),
+        schema: String::new(),
+        properties: vec![("api.token".to_owned(), "hush".to_owned()), ("colour".to_owned(), "red".to_owned())],
+        cut: false,
     }
 }
 
@@ -129,7 +153,7 @@ impl FakePort {
             Some(("cannot open the file", FailureKind::Fault))
         } else if text("task.class").ends_with("SourceTask") && text("connect.topicname").is_empty() {
             Some(("source connect lack of topic config", FailureKind::Final))
-        } else if text("value.converter").ends_with("JsonConverter") {
+        } else if text("task.class").ends_with("SinkTask") && text("value.converter").ends_with("JsonConverter") {
             Some(("Tolerance exceeded in error handler", FailureKind::Final))
         } else {
             None
@@ -193,10 +217,10 @@ impl FakePort {
             ShardCommand::Report(number) => {
                 self.say(ShardEvent::Report(shard, number, Box::new(self.report(shard))));
             }
-            // It has no records to show.
             ShardCommand::TapTask(task, _, spec) => {
                 self.note(format!("tap {task}"));
-                self.say(ShardEvent::Tapped(task, spec.number, Vec::new(), true));
+                let records = (0..3).map(|number| tapped(&task, number)).collect();
+                self.say(ShardEvent::Tapped(task, spec.number, records, true));
             }
             ShardCommand::Shutdown => {
                 self.note(format!("shutdown {shard}"));

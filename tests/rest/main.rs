@@ -7,6 +7,8 @@ mod changes;
 mod cluster;
 mod controller;
 mod fake;
+mod kcctl;
 mod replay;
 mod shapes;
+mod v1;
 mod world;

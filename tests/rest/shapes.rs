@@ -70,7 +70,8 @@ fn real_status_codes_are_given_when_asked_for() {
         ("POST", "/connectors/c", Some(config.to_string()), 409),
         ("POST", "/connectors/c", Some("{}".to_owned()), 400),
         ("POST", "/connectors/c", Some("nonsense".to_owned()), 400),
-        ("GET", "/plugin/config/validate", None, 501),
+        ("GET", "/plugin/config/validate", None, 400),
+        ("GET", "/plugin/config?pluginName=x", None, 404),
         ("GET", "/connectors/c/config", None, 200),
     ] {
         assert_eq!(world.ask(method, path, body.as_deref()).status, status, "{method} {path}");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rmqc_control::controller::standalone::{Settings, start};
 use rmqc_control::controller::{Controller, ConverterDefaults};
-use rmqc_control::rest::{RestSettings, serve};
+use rmqc_control::rest::{RestLimits, RestSettings, serve};
 use rmqc_control::store::Stores;
 use rmqc_control::worker::Patience;
 use rmqc_core::config::provider::{ProviderSettings, Providers};
@@ -26,17 +26,27 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// How a worker is to be.
 #[derive(Clone, Copy)]
 pub struct Wishes<'a> {
+    pub worker_id: &'a str,
     pub dir: Option<&'a Path>,
     pub real_status: bool,
     pub mask_secrets: bool,
     pub stop_patience: Duration,
+    pub limits: RestLimits,
     /// How long a task may take to stop.
     pub task_patience: Duration,
 }
 
 impl Default for Wishes<'_> {
     fn default() -> Self {
-        Self { dir: None, real_status: false, mask_secrets: true, stop_patience: DEADLINE, task_patience: DEADLINE }
+        Self {
+            worker_id: "standalone-worker",
+            dir: None,
+            real_status: false,
+            mask_secrets: true,
+            stop_patience: DEADLINE,
+            limits: RestLimits::default(),
+            task_patience: DEADLINE,
+        }
     }
 }
 
@@ -65,7 +75,8 @@ impl Answer {
 }
 
 async fn run(
-    wishes: (bool, bool, Duration, Duration),
+    rest: RestSettings,
+    (stop_patience, task_patience): (Duration, Duration),
     stores: Stores,
     port: Arc<FakePort>,
     cluster: Arc<FakeCluster>,
@@ -81,22 +92,12 @@ async fn run(
     };
     let string = "org.apache.rocketmq.connect.runtime.converter.record.StringConverter".to_owned();
     let settings = Settings {
-        worker_id: "standalone-worker".to_owned(),
+        worker_id: rest.worker_id.clone(),
         converters: ConverterDefaults { key: string.clone(), value: string },
         providers: Arc::new(Providers::registered(&ProviderSettings::default())),
         secrets: Arc::default(),
-        patience: Patience { start: DEADLINE, stop: wishes.3, restart },
+        patience: Patience { start: DEADLINE, stop: task_patience, restart },
         state_interval: Duration::from_secs(20),
-    };
-    let rest = RestSettings {
-        worker_id: "standalone-worker".to_owned(),
-        real_status: wishes.0,
-        mask_secrets: wishes.1,
-        version: "0.0.0",
-        name_servers: vec!["namesrv:9876".to_owned()],
-        embedded: false,
-        stall_timeout: Duration::from_secs(30),
-        plugin_paths: Arc::default(),
     };
     let (controller, running): (Controller, _) =
         start(settings, Arc::<FakePort>::clone(&port), cluster.clone(), stores);
@@ -106,10 +107,10 @@ async fn run(
         let _ = closed.await;
     }));
     let _ = stop.await;
-    let left = controller.shutdown(wishes.2).await.unwrap();
+    let left = controller.shutdown(stop_patience).await.unwrap();
     running.await.unwrap();
     close.send(()).unwrap();
-    server.await.unwrap().unwrap();
+    server.await.unwrap();
     left
 }
 
@@ -126,13 +127,25 @@ impl World {
         let inner = Arc::clone(&port);
         let cluster = Arc::new(FakeCluster::default());
         let theirs = Arc::clone(&cluster);
-        let wishes = (wishes.real_status, wishes.mask_secrets, wishes.stop_patience, wishes.task_patience);
+        let rest = RestSettings {
+            worker_id: wishes.worker_id.to_owned(),
+            real_status: wishes.real_status,
+            mask_secrets: wishes.mask_secrets,
+            version: "0.0.0",
+            name_servers: vec!["namesrv:9876".to_owned()],
+            embedded: false,
+            stall_timeout: Duration::from_secs(30),
+            limits: wishes.limits,
+            log_levels: Arc::new(rmqc_control::logs::NoLog),
+            plugin_paths: Arc::default(),
+        };
+        let patience = (wishes.stop_patience, wishes.task_patience);
         let (handle, controller) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                run(wishes, stores, inner, theirs, listener, stopped, handle).await
+                run(rest, patience, stores, inner, theirs, listener, stopped, handle).await
             })
         });
         let controller = controller.recv_timeout(DEADLINE).unwrap();

@@ -8,7 +8,7 @@ use axum::response::IntoResponse as _;
 use rmqc_core::config::Properties;
 use rmqc_core::limits;
 
-use super::dto::{self, AllocatedTasks, ShardInfoV1, TaskInfoV1, WorkerInfoV1};
+use super::dto::{self, AllocatedTasks, ShardInfoV1, WorkerInfoV1};
 use super::error::ApiError;
 use super::{Answer, App, json, success, text};
 use crate::controller::Snapshot;
@@ -57,7 +57,7 @@ pub(super) fn worker(app: &App) -> Answer {
         ("shard_tasks_max", limits::SHARD_TASKS_MAX),
         ("batch_records_max", limits::BATCH_RECORDS_MAX),
         ("intents_max", crate::controller::INTENTS_MAX),
-        ("request_body_bytes_max", super::BODY_BYTES_MAX),
+        ("request_body_bytes_max", super::body::BODY_BYTES_MAX),
         ("requests_max", super::REQUESTS_MAX),
     ];
     let bound = |(name, value): (&str, usize)| (name.to_owned(), u64::try_from(value).unwrap_or(u64::MAX));
@@ -75,17 +75,6 @@ pub(super) fn worker(app: &App) -> Answer {
         limits: bounds.into_iter().map(bound).collect(),
     };
     json(StatusCode::OK, &info)
-}
-
-/// Counters of all tasks.
-pub(super) async fn task_counters(app: &App) -> Result<Answer, ApiError> {
-    let reports = app.controller.report().await?;
-    let tasks: Vec<TaskInfoV1> = reports
-        .shards
-        .iter()
-        .flat_map(|(shard, report)| report.tasks.iter().map(|task| TaskInfoV1::of(task, shard.0)))
-        .collect();
-    Ok(json(StatusCode::OK, &tasks))
 }
 
 /// Whether all shards move.

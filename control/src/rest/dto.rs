@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use rmqc_core::config::Properties;
+use rmqc_core::config::key::{ConfigError, ConfigKey, KeyKind};
 use rmqc_core::metrics::{TaskCounters, TaskReport};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind};
 use rmqc_core::state::TaskState;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::controller::standalone::connector_state;
-use crate::controller::{ConnectorView, Snapshot, masked};
+use crate::controller::{CheckedKey, ConfigWarning, ConnectorView, Snapshot, Validation, masked};
 use crate::worker::TaskView;
 
 /// A configuration as answers show it.
@@ -202,14 +204,121 @@ fn class_of(task: &TaskView) -> Option<&'static ConnectorFactory> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PluginInfo {
-    pub class_name: &'static str,
+    pub class_name: String,
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub version: &'static str,
 }
 
+/// One key in `/plugin/config`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct KeyInfo {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The words that it may be; empty: any.
+    values: &'static [&'static str],
+    minimum: Option<i64>,
+    maximum: Option<i64>,
+    unit: &'static str,
+    required: bool,
+    default_value: Option<&'static str>,
+    documentation: &'static str,
+}
+
+impl KeyInfo {
+    pub fn of(key: &ConfigKey) -> Self {
+        let (kind, values, minimum, maximum): (_, &[&str], _, _) = match key.kind {
+            KeyKind::Text => ("STRING", &[], None, None),
+            KeyKind::Boolean => ("BOOLEAN", &["true", "false"], None, None),
+            KeyKind::Integer { min, max } => ("LONG", &[], Some(min), Some(max)),
+            KeyKind::CountOrAuto { max } => ("STRING", &[], Some(1), Some(max)),
+            KeyKind::Choice(words) => ("STRING", words, None, None),
+            KeyKind::List => ("LIST", &[], None, None),
+            KeyKind::Secret => ("PASSWORD", &[], None, None),
+        };
+        Self {
+            name: key.name,
+            aliases: key.aliases,
+            kind,
+            values,
+            minimum,
+            maximum,
+            unit: key.unit,
+            required: key.default.is_none(),
+            default_value: key.default,
+            documentation: key.doc,
+        }
+    }
+}
+
+/// `/plugin/config/validate`: what there is to say about a configuration.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ValidationInfo {
+    class_name: Option<&'static str>,
+    error_count: usize,
+    errors: Vec<ConfigErrorInfo>,
+    warnings: Vec<ConfigWarningInfo>,
+    configs: Vec<CheckedKeyInfo>,
+}
+
+#[derive(Serialize)]
+struct ConfigErrorInfo {
+    key: String,
+    value: Option<String>,
+    reason: String,
+    remedy: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ConfigWarningInfo {
+    key: String,
+    message: String,
+    likely: Option<String>,
+}
+
+#[derive(Serialize)]
+struct CheckedKeyInfo {
+    name: String,
+    group: String,
+    value: Option<String>,
+    errors: Vec<String>,
+}
+
+impl ValidationInfo {
+    pub fn of(validation: &Validation) -> Self {
+        let error = |error: &ConfigError| ConfigErrorInfo {
+            key: error.key.clone(),
+            value: error.value.clone(),
+            reason: error.message.clone(),
+            remedy: error.remedy.clone(),
+        };
+        let warning = |warning: &ConfigWarning| ConfigWarningInfo {
+            key: warning.key.clone(),
+            message: warning.message.clone(),
+            likely: warning.likely.clone(),
+        };
+        let checked = |key: &CheckedKey| CheckedKeyInfo {
+            name: key.name.clone(),
+            group: key.group.clone(),
+            value: key.value.clone(),
+            errors: key.errors.iter().map(|error| error.message.clone()).collect(),
+        };
+        Self {
+            class_name: validation.class.map(|factory| factory.java_class),
+            error_count: validation.errors.len(),
+            errors: validation.errors.iter().map(error).collect(),
+            warnings: validation.warnings.iter().map(warning).collect(),
+            configs: validation.keys.iter().map(checked).collect(),
+        }
+    }
+}
+
 /// `/v1/worker`: the worker and its shards.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WorkerInfoV1 {
     /// Name in statuses.
     pub worker_id: String,
@@ -236,7 +345,7 @@ pub struct WorkerInfoV1 {
 }
 
 /// One shard in `/v1/worker`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ShardInfoV1 {
     /// Number.
     pub shard: u16,
@@ -255,7 +364,7 @@ pub struct ShardInfoV1 {
 }
 
 /// One task in `/v1/tasks`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct TaskInfoV1 {
     /// Its connector.
     pub connector: String,
@@ -293,10 +402,13 @@ pub struct TaskInfoV1 {
     pub blocked_us: u64,
     /// Sinks: from a record's timestamp to its being put.
     pub latency_ms: Option<LatencyInfo>,
+    /// Sinks: messages in the task's queues that it has not delivered yet.
+    #[serde(default)]
+    pub lag_records: Option<u64>,
 }
 
 /// Latencies in milliseconds.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct LatencyInfo {
     /// Records measured.
     pub count: u64,
@@ -357,6 +469,7 @@ impl TaskInfoV1 {
             records_uncommitted,
             blocked_us,
             latency_ms,
+            lag_records: report.lag_records,
         }
     }
 }

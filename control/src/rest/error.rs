@@ -39,9 +39,9 @@ impl ApiError {
         Self { code: 500, status: StatusCode::BAD_REQUEST, message: message.into() }
     }
 
-    /// Something that this worker does not do.
-    pub fn not_implemented(message: impl Into<String>) -> Self {
-        Self { code: 400, status: StatusCode::NOT_IMPLEMENTED, message: message.into() }
+    /// The real status.
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// The answer: HTTP 200 as the Java worker gives it, or the real status.
@@ -49,6 +49,16 @@ impl ApiError {
         let status = if real_status { self.status } else { StatusCode::OK };
         json(status, &ErrorMessage { error_code: self.code, message: &self.message })
     }
+}
+
+/// The answer to a request that was given up, in the shape of the API that was asked. Its status is real: no client may
+/// take it for done.
+pub(super) fn refusal(status: StatusCode, message: &str, v1: bool) -> Answer {
+    if v1 {
+        return json(status, &serde_json::json!({"error_code": status.as_u16(), "message": message}));
+    }
+    let code = if status.is_client_error() { 400 } else { 500 };
+    json(status, &ErrorMessage { error_code: code, message })
 }
 
 impl From<ControlError> for ApiError {

@@ -82,7 +82,12 @@ fn compact(json: &str) -> String {
     json.chars().filter(keep).collect()
 }
 
-/// The text that a value is stored as; none for null.
+/// The text that a value of any JSON is stored as; none for null.
+pub(super) fn text_of(json: &str) -> Option<String> {
+    as_text(&compact(json))
+}
+
+/// The text that a compact value is stored as; none for null.
 fn as_text(json: &str) -> Option<String> {
     match json.chars().next()? {
         'n' => None,

@@ -9,14 +9,13 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use super::route::Route;
-use super::{Answer, App, cluster, connectors, dto, json, query_config, success};
+use super::{Answer, App, cluster, connectors, dto, json, query, success};
 
 /// Old paths, tried after all others.
 pub(super) fn route(segments: &[&str], has_config: bool) -> Option<Route> {
     Some(match segments {
         ["connectors", "stopAll"] if !has_config => Route::StopAll,
         ["connectors", name] => Route::CreateByGet((*name).to_owned()),
-        ["connectors", name, "delete"] => Route::Stop((*name).to_owned()),
         ["getConfigInfo"] => Route::List,
         ["getAllocatedInfo"] => Route::OldAllocatedInfo,
         ["getAllocatedConnectors"] => Route::OldAllocatedConnectors,
@@ -27,7 +26,7 @@ pub(super) fn route(segments: &[&str], has_config: bool) -> Option<Route> {
 
 /// `GET /connectors/N?config=…`.
 pub(super) async fn create_by_get(app: &App, name: &str, uri: &Uri) -> Result<Answer, ApiError> {
-    let config = query_config(uri).unwrap_or_default();
+    let config = query(uri, "config").unwrap_or_default();
     connectors::create(app, name, config.as_bytes()).await
 }
 

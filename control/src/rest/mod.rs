@@ -1,6 +1,7 @@
 //! The REST API: the Java worker's, answer for answer, and what this worker tells about itself. A handler reads the
 //! request, asks the controller, and renders; it decides nothing.
 
+mod body;
 mod cluster;
 mod connectors;
 mod dto;
@@ -10,11 +11,13 @@ mod legacy;
 mod plugin_paths;
 mod plugins;
 mod route;
+mod server;
+mod v1;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use axum::http::{Request, Response, StatusCode, Uri};
@@ -25,15 +28,19 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::controller::Controller;
+use crate::logs::LogLevels;
 use crate::plugins::PluginPaths;
+use body::NoBody;
 pub use dto::{LatencyInfo, TaskInfoV1, WorkerInfoV1};
 use error::ApiError;
 use route::{Route, route};
+pub use server::RestLimits;
+pub use v1::{ErrorBody, Wrong};
 
-/// Longest request body, in bytes, as in the Java worker.
-const BODY_BYTES_MAX: usize = 1_000_000;
 /// Requests in work at once; further ones wait.
 const REQUESTS_MAX: usize = 256;
+/// Bodies read at once; further ones wait. Those that trickle in hold up no request without a body.
+const BODIES_MAX: usize = 32;
 
 /// What REST needs to know about the worker.
 #[derive(Clone, Debug)]
@@ -54,6 +61,10 @@ pub struct RestSettings {
     pub stall_timeout: std::time::Duration,
     /// What lies under `pluginPaths`.
     pub plugin_paths: Arc<PluginPaths>,
+    /// What a client may take of this worker.
+    pub limits: RestLimits,
+    /// Changes what is logged.
+    pub log_levels: Arc<dyn LogLevels>,
 }
 
 /// Everything that a handler may use.
@@ -64,12 +75,10 @@ pub(crate) struct App {
     settings: RestSettings,
     started: Instant,
     room: tokio::sync::Semaphore,
+    bodies: tokio::sync::Semaphore,
 }
 
 /// Answers requests until `stop` completes and those under way are answered.
-///
-/// # Errors
-/// When the listener breaks.
 pub async fn serve(
     listener: TcpListener,
     controller: Controller,
@@ -77,18 +86,14 @@ pub async fn serve(
     cluster: Arc<dyn ClusterPort>,
     settings: RestSettings,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    use axum::serve::ListenerExt as _;
+) {
+    let limits = settings.limits;
     let room = tokio::sync::Semaphore::new(REQUESTS_MAX);
-    let app = Arc::new(App { controller, port, cluster, settings, started: Instant::now(), room });
-    // One handler for all paths: the Java server's rules on methods, slashes and precedence are those of `route`.
-    let router = axum::Router::new().fallback(handle).with_state(app);
-    let listener = listener.tap_io(|socket| {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!("a REST connection stays with Nagle's algorithm: {error}");
-        }
-    });
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    let bodies = tokio::sync::Semaphore::new(BODIES_MAX);
+    let app = Arc::new(App { controller, port, cluster, settings, started: Instant::now(), room, bodies });
+    // One handler for all other paths: the Java server's rules on methods, slashes and precedence are those of `route`.
+    let router = v1::router(Arc::clone(&app)).merge(axum::Router::new().fallback(handle).with_state(app));
+    server::run(listener, router, limits, stop).await;
 }
 
 /// A finished answer.
@@ -105,17 +110,33 @@ async fn handle(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
     if head.method == axum::http::Method::HEAD {
         return text(StatusCode::OK, "");
     }
+    let body = match read_body(&app, body).await {
+        Ok(body) => body,
+        Err(answer) => return answer,
+    };
     // The semaphore is never closed, so a permit always comes.
     let _permit = app.room.acquire().await;
-    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-        let mut answer = text(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large");
-        answer.headers_mut().insert(CONNECTION, axum::http::HeaderValue::from_static("close"));
-        return answer;
-    };
     match dispatch(&app, route, &head.uri, &body).await {
         Ok(answer) => answer,
         Err(error) => error.answer(app.settings.real_status),
     }
+}
+
+/// The whole body, or the answer that says why there is none.
+async fn read_body(app: &App, body: Body) -> Result<Vec<u8>, Answer> {
+    if body.is_end_stream() {
+        return Ok(Vec::new());
+    }
+    let _permit = app.bodies.acquire().await;
+    let refusal = match body::read(body, app.settings.limits.body_timeout).await {
+        Ok(body) => return Ok(body),
+        Err(NoBody::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large"),
+        Err(NoBody::TooSlow) => (StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+        Err(NoBody::Broken) => (StatusCode::BAD_REQUEST, "Bad Request"),
+    };
+    let mut answer = text(refusal.0, refusal.1);
+    answer.headers_mut().insert(CONNECTION, axum::http::HeaderValue::from_static("close"));
+    Err(answer)
 }
 
 async fn dispatch(app: &App, route: Route, uri: &Uri, body: &[u8]) -> Result<Answer, ApiError> {
@@ -123,8 +144,6 @@ async fn dispatch(app: &App, route: Route, uri: &Uri, body: &[u8]) -> Result<Ans
         Route::ClusterInfo => Ok(cluster::info(app)),
         Route::AllocatedConnectors => cluster::allocated_connectors(app).await,
         Route::AllocatedTasks => cluster::allocated_tasks(app).await,
-        Route::Worker => Ok(cluster::worker(app)),
-        Route::TaskCounters => cluster::task_counters(app).await,
         Route::Health => Ok(cluster::health(app)),
         Route::Ready => Ok(cluster::ready(app).await),
         Route::Metrics => cluster::metrics(app).await,
@@ -141,22 +160,21 @@ async fn dispatch(app: &App, route: Route, uri: &Uri, body: &[u8]) -> Result<Ans
         Route::StopAll => connectors::stop_all(app).await,
         Route::PauseAll => connectors::pause_all(app).await,
         Route::ResumeAll => connectors::resume_all(app).await,
-        Route::Plugins => Ok(plugins::list(true)),
-        Route::PluginConnectors => Ok(plugins::list(false)),
+        Route::Plugins => Ok(plugins::list()),
+        Route::PluginConnectors => Ok(plugins::list_connectors()),
         Route::PluginReload => plugin_paths::reload(app).await,
-        Route::PluginPaths => Ok(plugin_paths::told(app)),
-        Route::PluginConfig => Ok(plugins::config()),
-        Route::PluginValidate => Err(plugins::validate()),
+        Route::PluginConfig => plugins::config(uri),
+        Route::PluginValidate => plugins::validate(app, uri, body).await,
         Route::OldAllocatedInfo => legacy::allocated_info(app).await,
         Route::OldAllocatedConnectors => legacy::allocated_connectors(app).await,
         Route::OldAllocatedTasks => legacy::allocated_tasks(app).await,
     }
 }
 
-/// The query parameter `config`, decoded.
-fn query_config(uri: &Uri) -> Option<String> {
+/// A query parameter, decoded.
+fn query(uri: &Uri, wanted: &str) -> Option<String> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
-    pairs.into_iter().find(|(name, _)| name == "config").map(|(_, value)| value)
+    pairs.into_iter().find(|(name, _)| name == wanted).map(|(_, value)| value)
 }
 
 /// The shape of every success: `{"status":200,"body":…}`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde::Serialize;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::{Answer, App, json, success};
@@ -15,21 +16,21 @@ use crate::plugins::{Finding, PathReport};
 const SCAN_WAIT: Duration = Duration::from_secs(10);
 
 /// The last scan.
-#[derive(Serialize)]
-struct PathsInfo<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct PathsInfo<'a> {
     /// Whether a scan has ended since the start.
     scanned: bool,
     paths: Vec<PathInfo<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct PathInfo<'a> {
     entry: &'a str,
     found: Vec<FindingInfo<'a>>,
     problems: &'a [String],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct FindingInfo<'a> {
     path: String,
