@@ -138,6 +138,11 @@ impl FakePort {
         self.orders.lock().unwrap().clone()
     }
 
+    /// Forgets them, so that memory can be watched.
+    pub fn forget_orders(&self) {
+        *self.orders.lock().unwrap() = Vec::new();
+    }
+
     /// The present incarnation of a task.
     pub fn generation(&self, task: &TaskId) -> Option<Generation> {
         self.tasks.lock().unwrap().get(task).map(|task| task.generation)

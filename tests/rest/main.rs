@@ -8,6 +8,8 @@ mod cluster;
 mod controller;
 mod fake;
 mod kcctl;
+mod limits;
+mod plugins;
 mod replay;
 mod shapes;
 mod v1;

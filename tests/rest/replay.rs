@@ -70,10 +70,12 @@ enum Compare {
 }
 
 impl Exchange {
-    /// Whether an answer depends on nothing that takes its time.
+    /// Whether it is asked once only: its answer tells no state that may still be on its way.
     fn is_change(&self) -> bool {
         let asks = self.method == "GET" || self.method == "HEAD";
-        !asks || ["stop", "pause", "resume", "config="].iter().any(|word| self.path.contains(word))
+        // A list stays a list, whatever its query says.
+        let lists = self.path.starts_with("/connectors/list");
+        !asks || !lists && ["stop", "pause", "resume", "config="].iter().any(|word| self.path.contains(word))
     }
 
     /// What is wrong with the data itself.

@@ -3,14 +3,15 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rmqc_control::controller::standalone::{Settings, start};
 use rmqc_control::controller::{Controller, ConverterDefaults};
 use rmqc_control::rest::{RestLimits, RestSettings, serve};
-use rmqc_control::store::Stores;
+use rmqc_control::store::{ConfigStore, StoreError, StoredConnector, Stores};
 use rmqc_control::worker::Patience;
 use rmqc_core::config::provider::{ProviderSettings, Providers};
 use rmqc_core::config::worker::RestartPolicy;
@@ -50,12 +51,38 @@ impl Default for Wishes<'_> {
     }
 }
 
+/// A store of connectors that can be made to wait in the midst of a change.
+struct Gated {
+    inner: Box<dyn ConfigStore>,
+    gate: Arc<Mutex<Option<Receiver<()>>>>,
+}
+
+impl ConfigStore for Gated {
+    fn all(&self) -> Vec<StoredConnector> {
+        self.inner.all()
+    }
+
+    fn put(&mut self, connectors: &[StoredConnector]) -> Result<(), StoreError> {
+        let gate = self.gate.lock().unwrap().take();
+        if let Some(gate) = gate {
+            // A test that is over opens all gates.
+            let _ = gate.recv();
+        }
+        self.inner.put(connectors)
+    }
+
+    fn remove(&mut self, names: &[String]) -> Result<(), StoreError> {
+        self.inner.remove(names)
+    }
+}
+
 /// A running worker.
 pub struct World {
     pub address: SocketAddr,
     pub port: Arc<FakePort>,
     pub cluster: Arc<FakeCluster>,
     pub controller: Controller,
+    gate: Arc<Mutex<Option<Receiver<()>>>>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<Vec<String>>>,
 }
@@ -118,7 +145,9 @@ impl World {
     /// Starts a worker.
     pub fn start(wishes: Wishes<'_>) -> Self {
         assert_eq!(SHARD_TASKS_MAX, 4096, "the tests rely on there being room for a few tasks");
-        let stores = wishes.dir.map_or_else(Stores::in_memory, |dir| Stores::in_files(dir).unwrap());
+        let gate = Arc::default();
+        let mut stores = wishes.dir.map_or_else(Stores::in_memory, |dir| Stores::in_files(dir).unwrap());
+        stores.config = Box::new(Gated { inner: stores.config, gate: Arc::clone(&gate) });
         let port = Arc::new(FakePort::new(2));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -149,13 +178,18 @@ impl World {
             })
         });
         let controller = controller.recv_timeout(DEADLINE).unwrap();
-        Self { address, port, cluster, controller, stop: Some(stop), thread: Some(thread) }
+        Self { address, port, cluster, controller, gate, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Waits for what the controller answers.
     pub fn answer<T>(&self, answer: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async { tokio::time::timeout(DEADLINE, answer).await.unwrap() })
+    }
+
+    /// The next change of a connector waits in the store until `released` hears something, and the controller with it.
+    pub fn block_store(&self, released: Receiver<()>) {
+        *self.gate.lock().unwrap() = Some(released);
     }
 
     /// Stops it in order; gives what was left undone.

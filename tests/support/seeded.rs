@@ -14,6 +14,12 @@ impl Random {
         Self(seed ^ 0x9e37_79b9_7f4a_7c15)
     }
 
+    /// Another one, for a thread of its own: what it gives depends on the seed and the order of the calls here alone.
+    pub fn fork(&mut self) -> Self {
+        self.below(1);
+        Self(self.0 ^ 0x2545_f491_4f6c_dd1d)
+    }
+
     /// A number below `end`; 0 if that is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -27,6 +27,7 @@ pub struct Worker {
     program: PathBuf,
     folder: PathBuf,
     http_port: u16,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -38,15 +39,26 @@ impl Worker {
 
     /// The same for another program: a worker with connectors of its own.
     pub fn start_program(program: &Path, folder: &Path, namesrv: &str) -> Self {
-        Self::start_program_with(program, folder, namesrv, &[])
+        Self::start_program_in(program, folder, namesrv, &[], &[])
     }
 
     /// The same with further `key=value` lines of configuration. `RMQC_IO` in the environment chooses the driver.
     pub fn start_with(folder: &Path, namesrv: &str, settings: &[&str]) -> Self {
-        Self::start_program_with(&binary(), folder, namesrv, settings)
+        Self::start_in(folder, namesrv, settings, &[])
     }
 
-    fn start_program_with(program: &Path, folder: &Path, namesrv: &str, settings: &[&str]) -> Self {
+    /// The same with further variables in its environment.
+    pub fn start_in(folder: &Path, namesrv: &str, settings: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_program_in(&binary(), folder, namesrv, settings, environment)
+    }
+
+    fn start_program_in(
+        program: &Path,
+        folder: &Path,
+        namesrv: &str,
+        settings: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let http_port = free_port();
         std::fs::create_dir_all(folder.join("store")).unwrap();
         let mut conf = format!(
@@ -61,7 +73,9 @@ impl Worker {
             conf.push('\n');
         }
         std::fs::write(folder.join("connect.conf"), conf).unwrap();
-        let mut worker = Self { program: program.to_owned(), folder: folder.to_owned(), http_port, child: None };
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut worker =
+            Self { program: program.to_owned(), folder: folder.to_owned(), http_port, environment, child: None };
         worker.start_again();
         worker
     }
@@ -73,6 +87,7 @@ impl Worker {
         let mut command = Command::new(&self.program);
         command.arg("-c").arg(self.folder.join("connect.conf")).stdin(std::process::Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // SAFETY: prctl is a plain system call, allowed between fork and exec.
         unsafe {
             // A test that is itself killed must not leave its worker behind.
@@ -155,6 +170,14 @@ impl Worker {
             Err(error) => panic!("{method} {path}: {error}\n{}", self.log_tail()),
         };
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{method} {path}: {status}, {error}: {body}"))
+    }
+
+    /// Sends a request and gives the answer as it comes: its HTTP status and its text.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub fn answer(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        self.try_request(method, path, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     /// GET; gives the `body` of a successful answer.

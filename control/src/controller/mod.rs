@@ -33,7 +33,7 @@ use crate::worker::TaskView;
 
 pub use crate::store::PositionEdits;
 pub use define::{ConverterDefaults, DefineSettings, Definition, define};
-pub use secrets::masked;
+pub use secrets::{logged, masked};
 pub use validate::{CheckedKey, ConfigWarning, Validation, validate};
 
 /// Intents that wait; who wants to add one waits too.

@@ -110,6 +110,17 @@ pub fn masked(properties: &Properties, factory: Option<&'static ConnectorFactory
     Meaning::of(properties, factory).masked()
 }
 
+/// The same as one line for the log, where not even another key's value may repeat a secret. A configuration that is
+/// refused is logged, too, and its secrets are known nowhere else.
+#[must_use]
+pub fn logged(properties: &Properties, factory: Option<&'static ConnectorFactory>) -> String {
+    let meaning = Meaning::of(properties, factory);
+    let scrubber = scrubber(&meaning.secrets(&[]));
+    let scrub = |(name, value): (String, String)| (name, scrubber.scrub(&value).into_owned());
+    let shown: Properties = meaning.masked().into_iter().map(scrub).collect();
+    serde_json::to_string(&shown).unwrap_or_default()
+}
+
 /// Puts the stored values back where a changed configuration has what was shown of them.
 pub(crate) fn unmask(properties: &mut Properties, stored: &Properties, factory: Option<&'static ConnectorFactory>) {
     let meaning = Meaning::of(stored, factory);

@@ -13,7 +13,7 @@ use super::dto::{ConnectorInfo, ConnectorStateInfo, Listed, TaskInfo, TaskStateI
 use super::error::ApiError;
 use super::input::{Input, read};
 use super::{Answer, App, raw_json, success};
-use crate::controller::masked;
+use crate::controller::{logged, masked};
 
 /// All connectors with state and definition.
 pub(super) async fn list(app: &App) -> Result<Answer, ApiError> {
@@ -64,7 +64,7 @@ pub(super) async fn create(app: &App, name: &str, body: &[u8]) -> Result<Answer,
     let input = read(body)?;
     let factory = CONNECTOR_CLASS.text(&input.properties).and_then(find_connector);
     let shown = masked(&input.properties, factory);
-    tracing::info!("connect config: {}", serde_json::to_string(&shown).unwrap_or_default());
+    tracing::info!("connect config: {}", logged(&input.properties, factory));
     app.controller.create(name, input.properties.clone()).await?;
     let shown = if app.settings.mask_secrets { &shown } else { &input.properties };
     Ok(raw_json(StatusCode::OK, echo(&input, shown)))
