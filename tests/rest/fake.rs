@@ -139,6 +139,7 @@ impl FakePort {
     }
 
     /// Forgets them, so that memory can be watched.
+    #[allow(dead_code, reason = "the fuzz run needs it, the other tests do not")]
     pub fn forget_orders(&self) {
         *self.orders.lock().unwrap() = Vec::new();
     }

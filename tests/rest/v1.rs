@@ -499,6 +499,7 @@ const ROUTES: &[&str] = &[
     "GET /v1/connector-plugins",
     "GET /v1/connector-plugins/{name}/config",
     "PUT /v1/connector-plugins/{name}/config/validate",
+    "GET /v1/plugins/paths",
     "GET /v1/admin/loggers",
     "GET /v1/admin/loggers/{name}",
     "PUT /v1/admin/loggers/{name}",

@@ -75,7 +75,7 @@ pub async fn run_task<D: Driver>(
         Ok(TaskEnd::Stopped) => ShardEvent::TaskStopped(task, generation),
         Ok(TaskEnd::Abandoned) => return,
         Ok(TaskEnd::Failed(error)) => {
-            let kind = if error.retry() == Retry::Later { FailureKind::Away } else { FailureKind::Final };
+            let kind = failure_kind(&error);
             let cause = format!("{}: {error}", error.stage().name());
             ShardEvent::TaskFailed { task, generation, cause, kind }
         }
@@ -86,6 +86,24 @@ pub async fn run_task<D: Driver>(
         }
     };
     shard.tell(event).await;
+}
+
+/// What starting the task again may do about an error. What this machine itself refuses, such as a folder that is missing,
+/// does not come back like a server that is away: someone has to see to it.
+fn failure_kind(error: &ConnectError) -> FailureKind {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    if error.retry() != Retry::Later {
+        return FailureKind::Final;
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = cause {
+        let kind = one.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if matches!(kind, Some(NotFound | NotADirectory | PermissionDenied | ReadOnlyFilesystem)) {
+            return FailureKind::Fault;
+        }
+        cause = one.source();
+    }
+    FailureKind::Away
 }
 
 /// What the connector's task gets to know.
@@ -254,4 +272,24 @@ async fn stand_still(control: &TaskControl) {
 /// The topic's name as the record or the connector gives it.
 fn topic_of(config: &Properties) -> Arc<str> {
     Arc::from(keys::TOPIC_NAME.text(config).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn what_the_machine_refuses_is_no_server_that_is_away() {
+        let later = |kind| ConnectError::later(Stage::Put, "can't open f").caused_by(io::Error::from(kind));
+        for (error, kind) in [
+            (later(io::ErrorKind::NotADirectory), FailureKind::Fault),
+            (later(io::ErrorKind::ConnectionRefused), FailureKind::Away),
+            (ConnectError::later(Stage::Send, "no answer"), FailureKind::Away),
+            (ConnectError::fatal(Stage::Lifecycle, "wrong"), FailureKind::Final),
+        ] {
+            assert_eq!(failure_kind(&error), kind, "{error}");
+        }
+    }
 }
