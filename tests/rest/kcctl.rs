@@ -182,7 +182,7 @@ fn a_sources_life() {
     assert_eq!(stored(&world), json!([]));
     step(&world, "PUT", "/connectors/c/resume", &Value::Null, 202);
     wait_for_task(&world, "c", 0, "RUNNING");
-    let starts = world.port.orders().into_iter().filter(|order| order.starts_with("start c-0")).next_back();
+    let starts = world.port.orders().into_iter().rfind(|order| order.starts_with("start c-0"));
     assert!(starts.unwrap().ends_with("positions=0"), "it starts from the beginning");
     step(&world, "DELETE", "/connectors/c?positions=true", &Value::Null, 204);
     step(&world, "GET", "/connectors/c/status", &Value::Null, 404);

@@ -105,8 +105,7 @@ async fn run(
     rest: RestSettings,
     (stop_patience, task_patience): (Duration, Duration),
     stores: Stores,
-    port: Arc<FakePort>,
-    cluster: Arc<FakeCluster>,
+    (port, cluster): (Arc<FakePort>, Arc<FakeCluster>),
     listener: tokio::net::TcpListener,
     stop: tokio::sync::oneshot::Receiver<()>,
     handle: std::sync::mpsc::Sender<Controller>,
@@ -174,7 +173,7 @@ impl World {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                run(rest, patience, stores, inner, theirs, listener, stopped, handle).await
+                run(rest, patience, stores, (inner, theirs), listener, stopped, handle).await
             })
         });
         let controller = controller.recv_timeout(DEADLINE).unwrap();
