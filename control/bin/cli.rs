@@ -5,6 +5,17 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rmqc_core::config::Properties;
 
+use crate::admin::Admin;
+use crate::command::connectors::Connectors;
+use crate::command::dlq::Dlq;
+use crate::command::loggers::Loggers;
+use crate::command::offsets::Offsets;
+use crate::command::pages::{Completions, Man};
+use crate::command::plugins::Plugins;
+use crate::command::tap::Tap;
+use crate::command::tasks::Tasks;
+use crate::command::validate::Validate;
+use crate::command::worker::{Health, Worker};
 use crate::doctor::DoctorFlags;
 
 /// Moves records between Apache RocketMQ and everything else.
@@ -44,6 +55,19 @@ pub(crate) enum Command {
     /// Says what is wrong and what cures it. Starts no worker and changes nothing. Exit codes: 0 nothing failed, 1
     /// something failed, 2 wrong flags or a conf file that can't be read.
     Doctor(DoctorFlags),
+    Connectors(Connectors),
+    Tasks(Tasks),
+    Offsets(Offsets),
+    Dlq(Dlq),
+    Plugins(Plugins),
+    Validate(Validate),
+    Tap(Tap),
+    Worker(Worker),
+    Loggers(Loggers),
+    Health(Health),
+    Admin(Admin),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// An I/O driver.
@@ -109,6 +133,11 @@ pub(crate) struct WorkerFlags {
 }
 
 impl WorkerFlags {
+    /// No flag but a conf file.
+    pub fn of_file(config_file: Option<PathBuf>) -> Self {
+        Self { config_file, ..Self::default() }
+    }
+
     /// The flags given, as keys of the conf file.
     pub fn properties(&self) -> Properties {
         let given = [

@@ -1,5 +1,6 @@
 //! Talks to a worker's REST API, for every command that asks one.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use clap::Args;
@@ -28,7 +29,7 @@ pub(crate) enum RequestError {
         cause: String,
     },
     /// An answer that says no.
-    #[error("{message} (HTTP {status})")]
+    #[error("{}", refusal(*status, message, body))]
     Refused {
         /// HTTP status.
         status: u16,
@@ -60,18 +61,17 @@ pub(crate) struct Reply {
 pub(crate) struct Client {
     agent: ureq::Agent,
     base: String,
+    timeout: Duration,
 }
 
 impl Client {
     /// A client that connects when something is asked.
     pub fn new(flags: &ServerFlags) -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(flags.timeout)))
-            .http_status_as_error(false)
-            .build();
+        let timeout = Duration::from_secs(flags.timeout);
+        let config = ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build();
         let base = flags.server.trim_end_matches('/');
         let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
-        Self { agent: ureq::Agent::new_with_config(config), base }
+        Self { agent: ureq::Agent::new_with_config(config), base, timeout }
     }
 
     /// Sends a request; any answer will do.
@@ -93,20 +93,76 @@ impl Client {
         Ok(Reply { status, text })
     }
 
+    /// Asks for an answer that comes bit by bit, for so long at most.
+    ///
+    /// # Errors
+    /// No answer, or one that says no.
+    pub fn stream(&self, path: &str, length: Duration) -> Result<impl BufRead, RequestError> {
+        let url = format!("{}{path}", self.base);
+        let unreachable = |cause: ureq::Error| RequestError::Unreachable { url: url.clone(), cause: cause.to_string() };
+        let request = self.agent.get(&url).config().timeout_global(Some(length + self.timeout)).build();
+        let mut answer = request.call().map_err(unreachable)?;
+        let status = answer.status().as_u16();
+        if !(200..300).contains(&status) {
+            let text = answer.body_mut().read_to_string().map_err(unreachable)?;
+            return Err(refused(status, text));
+        }
+        Ok(BufReader::new(answer.into_body().into_reader()))
+    }
+
     /// Sends a request and reads the JSON that it is answered with; null for an empty answer.
     ///
     /// # Errors
     /// No answer, one that says no, or one that is no JSON.
     pub fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, RequestError> {
-        let reply = self.send(method, path, body.map(Value::to_string))?;
-        let body = if reply.text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&reply.text) };
-        if !(200..300).contains(&reply.status) {
-            let body = body.unwrap_or(Value::Null);
-            let message = body.get("message").and_then(Value::as_str).map_or(reply.text, str::to_owned);
-            return Err(RequestError::Refused { status: reply.status, message, body });
-        }
-        body.map_err(|error| RequestError::Unreadable { url: format!("{}{path}", self.base), cause: error.to_string() })
+        self.answer(method, path, body).map(|(_, document)| document)
     }
+
+    /// The same with the answer's status.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn answer(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), RequestError> {
+        let reply = self.send(method, path, body.map(Value::to_string))?;
+        if !(200..300).contains(&reply.status) {
+            return Err(refused(reply.status, reply.text));
+        }
+        let body = if reply.text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&reply.text) };
+        let body = body.map_err(|error| RequestError::Unreadable {
+            url: format!("{}{path}", self.base),
+            cause: error.to_string(),
+        })?;
+        Ok((reply.status, body))
+    }
+}
+
+/// An answer that says no.
+fn refused(status: u16, text: String) -> RequestError {
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    let message = body.get("message").and_then(Value::as_str).map_or(text, str::to_owned);
+    RequestError::Refused { status, message, body }
+}
+
+/// What a refusal says: for a configuration each fault on a line of its own, else the message.
+fn refusal(status: u16, message: &str, body: &Value) -> String {
+    let text = |fault: &Value, member: &str| fault.get(member).and_then(Value::as_str).map(str::to_owned);
+    let faults = body.get("errors").and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
+    if faults.is_empty() {
+        return format!("{message} (HTTP {status})");
+    }
+    let mut lines = vec![format!("the configuration is refused (HTTP {status})")];
+    for fault in faults {
+        let mut line = format!("  {}", text(fault, "key").unwrap_or_default());
+        if let Some(value) = text(fault, "value") {
+            line.push_str(&format!("={value}"));
+        }
+        line.push_str(&format!(": {}", text(fault, "reason").unwrap_or_default()));
+        if let Some(remedy) = text(fault, "remedy") {
+            line.push_str(&format!("; {remedy}"));
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
 }
 
 /// A name as one segment of a path.

@@ -69,8 +69,10 @@
 
 pub mod prelude;
 
+mod admin;
 mod cli;
 mod client;
+mod command;
 mod doctor;
 mod logging;
 mod new;
@@ -135,11 +137,15 @@ const EXIT_UNREACHABLE: u8 = 3;
 /// A binary of one's own registers its connectors and calls this.
 #[must_use]
 pub fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os().map(|one| one.to_string_lossy().into_owned()).collect();
+    if let Some((program, arguments)) = arguments.split_first()
+        && admin::is_called_so(program)
+    {
+        return admin::run(arguments);
+    }
     let cli = cli::Cli::parse();
     let result = match cli.command {
-        Some(cli::Command::Quickstart(wishes)) => quickstart::run(&wishes),
-        Some(cli::Command::Doctor(flags)) => doctor::run(flags),
-        Some(cli::Command::New(new)) => new::run(&new),
+        Some(command) => carry_out(command),
         None => run(&cli.worker, cli.check),
     };
     match result {
@@ -151,8 +157,30 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn carry_out(command: cli::Command) -> anyhow::Result<ExitCode> {
+    use cli::Command;
+    match command {
+        Command::Quickstart(flags) => quickstart::run(&flags),
+        Command::Doctor(flags) => doctor::run(flags),
+        Command::New(flags) => new::run(&flags),
+        Command::Connectors(flags) => flags.run(),
+        Command::Tasks(flags) => flags.run(),
+        Command::Offsets(flags) => flags.run(),
+        Command::Dlq(flags) => flags.run(),
+        Command::Plugins(flags) => flags.run(),
+        Command::Validate(flags) => flags.run(),
+        Command::Tap(flags) => flags.run(),
+        Command::Worker(flags) => flags.run(),
+        Command::Loggers(flags) => flags.run(),
+        Command::Health(flags) => flags.run(),
+        Command::Admin(flags) => Ok(flags.run()),
+        Command::Completions(flags) => Ok(flags.run()),
+        Command::Man(flags) => flags.run(),
+    }
+}
+
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.downcast_ref::<ConfigErrors>().is_some() {
+    if error.is::<ConfigErrors>() || error.is::<command::UsageError>() {
         EXIT_USAGE
     } else if let Some(client::RequestError::Unreachable { .. }) = error.downcast_ref() {
         EXIT_UNREACHABLE

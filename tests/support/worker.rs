@@ -148,6 +148,11 @@ impl Worker {
         began.elapsed()
     }
 
+    /// Where its REST API is.
+    pub fn address(&self) -> std::net::SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.http_port).into()
+    }
+
     /// Pid of the running worker.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("the worker runs").id()
