@@ -45,14 +45,23 @@ impl Shell {
     /// # Panics
     /// When it fails, or does not end.
     pub fn run(&mut self, command: &str) -> String {
+        let (code, said) = self.attempt(command);
+        assert_eq!(code, "0", "{command}: {said}");
+        said
+    }
+
+    /// The same for a command that may fail: its exit code comes first.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn attempt(&mut self, command: &str) -> (String, String) {
         writeln!(self.input, "{command}\nprintf '\\n{DONE}%s\\n' $?").unwrap();
         let mut said = String::new();
         loop {
             let line = self.lines.recv_timeout(DEADLINE);
             let line = line.unwrap_or_else(|error| panic!("{command}: {error} after {said}"));
             if let Some(code) = line.strip_prefix(DONE) {
-                assert_eq!(code, "0", "{command}: {said}");
-                return said;
+                return (code.to_owned(), said);
             }
             said.push_str(&line);
             said.push('\n');
