@@ -22,7 +22,7 @@ const QUEUES: u32 = 8;
 /// Bytes of each value.
 const RECORD_BYTES: usize = 100;
 /// Time that the generator takes while nobody holds it up: long enough for all faults to fall into the flow.
-const SECONDS: u64 = 20;
+const SECONDS: u64 = 40;
 /// Tasks of the source. Each must make whole keys, so the number of keys is a multiple of it.
 const SOURCE_TASKS: u64 = 2;
 
@@ -55,8 +55,10 @@ fn source(size: &Size) -> Value {
         "records": size.records().to_string(),
         "record.bytes": RECORD_BYTES.to_string(),
         "records.per.second": (size.records() / SECONDS / SOURCE_TASKS).to_string(),
-        // A broker may take longer to come back than all the records would.
+        // A broker may take longer to come back than all the records would: what is made meanwhile must be little, or the
+        // next fault comes when all is done.
         "catch.up": "false",
+        "uncommitted.records": (size.records() / 50).to_string(),
         "key.count": size.keys.to_string(),
     })
 }
