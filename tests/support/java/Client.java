@@ -19,6 +19,7 @@ import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.exception.RemotingSendRequestException;
 
 /**
  * Apache RocketMQ's own client as the other side in tests. Every answer is one JSON object a line on stdout.
@@ -118,10 +119,10 @@ public final class Client {
         consumer.start();
         List<MessageQueue> queues = new ArrayList<>(consumer.fetchMessageQueues(topic));
         consumer.assign(queues);
-        for (MessageQueue queue : queues) {
-            consumer.seekToBegin(queue);
-        }
         long end = System.nanoTime() + seconds * 1_000_000_000L;
+        for (MessageQueue queue : queues) {
+            seekToBegin(consumer, queue, end);
+        }
         long seen = 0;
         while (seen < count && System.nanoTime() < end) {
             for (MessageExt message : consumer.poll(500)) {
@@ -131,6 +132,20 @@ public final class Client {
         }
         if (seen < count) {
             throw new IllegalStateException("only " + seen + " of " + count + " messages after " + seconds + " s");
+        }
+    }
+
+    /** The client's own first request over a new connection may fail without having left; it does not ask again by itself. */
+    private static void seekToBegin(DefaultLitePullConsumer consumer, MessageQueue queue, long end) throws Exception {
+        while (true) {
+            try {
+                consumer.seekToBegin(queue);
+                return;
+            } catch (MQClientException failed) {
+                if (!(failed.getCause() instanceof RemotingSendRequestException) || System.nanoTime() > end) {
+                    throw failed;
+                }
+            }
         }
     }
 
