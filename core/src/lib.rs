@@ -3,6 +3,7 @@
 //!
 //! Modules stand in the order in which a record meets them.
 
+pub mod calendar;
 pub mod clock;
 pub mod error;
 pub mod id;

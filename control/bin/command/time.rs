@@ -1,7 +1,6 @@
 //! Dates and times on the command line: RFC 3339, shown in UTC.
 
-/// Days from 0000-03-01 to 1970-01-01. Years are counted from March, so that a leap day ends one.
-const DAYS_BEFORE_1970: i64 = 719_468;
+use rmqc_core::calendar::{date_of, days_of};
 
 /// Milliseconds since 1970 of `yyyy-mm-ddThh:mm:ss[.fff](Z|±hh:mm)`; nothing for what is no such time.
 pub(super) fn ms_of(text: &str) -> Option<i64> {
@@ -15,14 +14,10 @@ pub(super) fn ms_of(text: &str) -> Option<i64> {
     }
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days_in_month = match month {
-        2 => 28 + i64::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    if !(1..=days_in_month).contains(&day) || hour > 23 || minute > 59 || second > 59 || year < 1970 {
+    let days = days_of(year, month, day);
+    // A day that does not exist comes back as another one.
+    let exists = (1..=12).contains(&month) && date_of(days) == (year, month, day);
+    if !exists || hour > 23 || minute > 59 || second > 59 || year < 1970 {
         return None;
     }
     let rest = text.get(19..)?;
@@ -39,8 +34,6 @@ pub(super) fn ms_of(text: &str) -> Option<i64> {
         }
         _ => return None,
     };
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - DAYS_BEFORE_1970;
     let minutes = (days * 24 + hour) * 60 + minute - offset_minutes;
     Some((minutes * 60 + second) * 1000 + millis)
 }
@@ -48,14 +41,8 @@ pub(super) fn ms_of(text: &str) -> Option<i64> {
 /// A time in ms since 1970 as `yyyy-mm-ddThh:mm:ss.fffZ`.
 pub(super) fn shown(ms: i64) -> String {
     let (seconds, millis) = (ms.div_euclid(1000), ms.rem_euclid(1000));
-    let (days, second) = (seconds.div_euclid(86_400) + DAYS_BEFORE_1970, seconds.rem_euclid(86_400));
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = date_of(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }

@@ -7,6 +7,8 @@ mod parse;
 
 use std::fmt::Write as _;
 
+use crate::calendar::{date_of, days_of};
+
 const DAY_MS: i64 = 86_400_000;
 
 const MONTHS: [&str; 12] = [
@@ -204,7 +206,7 @@ struct Moment {
 impl Moment {
     fn of(time_ms: i64) -> Self {
         let days = time_ms.div_euclid(DAY_MS);
-        let (year, month, day) = civil(days);
+        let (year, month, day) = date_of(days);
         Self { year, month, day, days, ms: time_ms.rem_euclid(DAY_MS) }
     }
 
@@ -249,36 +251,6 @@ fn name(names: &'static [&'static str], at: i64, count: usize) -> &'static str {
 /// Monday is 0.
 fn weekday(days: i64) -> i64 {
     days.saturating_add(3).rem_euclid(7)
-}
-
-/// Days from 0000-03-01, where a year of the calculation begins, to 1970-01-01.
-const EPOCH_DAYS: i64 = 719_468;
-/// Days of 400 years, after which the calendar repeats itself.
-const CYCLE_DAYS: i64 = 146_097;
-
-/// Year, month and day of a day since 1970-01-01. Months are counted from March, so that the odd day is the last one.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days.saturating_add(EPOCH_DAYS);
-    let cycle = days.div_euclid(CYCLE_DAYS);
-    let day = days.rem_euclid(CYCLE_DAYS);
-    let year_of_cycle = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_cycle.saturating_add(cycle.saturating_mul(400)).saturating_add(i64::from(month <= 2));
-    (year, month, day_of_month)
-}
-
-/// Days since 1970-01-01 of a date; the year is within some hundred million.
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year.saturating_sub(1) } else { year };
-    let cycle = year.div_euclid(400);
-    let year_of_cycle = year.rem_euclid(400);
-    let month_from_march = (month + 9) % 12;
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    let day_of_cycle = year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100 + day_of_year;
-    cycle.saturating_mul(CYCLE_DAYS).saturating_add(day_of_cycle).saturating_sub(EPOCH_DAYS)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use std::net::Ipv4Addr;
 
+use rmqc_core::calendar::{date_of, days_of};
+
 /// Length of an id in characters.
 pub const ID_LEN: usize = 32;
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -59,25 +61,10 @@ impl UniqueIds {
 fn month_around(now_ms: i64) -> (i64, i64) {
     const DAY_MS: i64 = 86_400_000;
     let days = now_ms.div_euclid(DAY_MS);
-    // Civil-from-days, counting years from March so that leap days come last.
-    let shifted = days.saturating_add(719_468);
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5;
-    let first = days.saturating_sub(day_of_month);
-    let next_month = month_from_march + 1;
-    let year_is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = match month_from_march {
-        11 => {
-            let year = era * 400 + year_of_era + 1;
-            if year_is_leap(year) { 29 } else { 28 }
-        }
-        _ => (153 * next_month + 2) / 5 - (153 * month_from_march + 2) / 5,
-    };
-    (first.saturating_mul(DAY_MS), first.saturating_add(length).saturating_mul(DAY_MS))
+    let (year, month, _) = date_of(days);
+    let first = days_of(year, month, 1);
+    let next = if month == 12 { days_of(year.saturating_add(1), 1, 1) } else { days_of(year, month + 1, 1) };
+    (first.saturating_mul(DAY_MS), next.saturating_mul(DAY_MS))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! From a text to a time.
 
-use super::{DAY_MS, DateFormat, Letter, MONTHS, Piece, SHORT, WEEKDAYS, civil, days_of, weekday};
+use super::{DAY_MS, DateFormat, Letter, MONTHS, Piece, SHORT, WEEKDAYS, weekday};
+use crate::calendar::{date_of, days_of};
 
 /// Why a text is not a date of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -200,7 +201,7 @@ impl Found {
             (Some(day), None, None) => days_of(year, 1, 1) + day - 1,
             (_, month, day) => days_of(year, month.unwrap_or(1), day.unwrap_or(1)),
         };
-        let (real_year, real_month, real_day) = civil(days);
+        let (real_year, real_month, real_day) = date_of(days);
         let other = |found: Option<i64>, real: i64| found.is_some_and(|found| found != real);
         if real_year != year || other(self.month, real_month) || other(self.day, real_day) {
             return Err("there is no such day");
