@@ -59,7 +59,7 @@ pub(super) fn config(uri: &Uri) -> Result<Answer, ApiError> {
 }
 
 /// All keys of a connector, or the own ones of a converter, transform or predicate.
-fn keys(name: &str) -> Option<Vec<ConfigKey>> {
+pub(super) fn keys(name: &str) -> Option<Vec<ConfigKey>> {
     let connector = find_connector(name).map(|factory| keys_of(factory).copied().collect());
     connector
         .or_else(|| find_converter(name).map(|factory| factory.keys.to_vec()))

@@ -14,7 +14,7 @@ mod running;
 mod tap;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
@@ -46,8 +46,8 @@ pub(super) struct V1 {
     replay: Arc<tokio::sync::Mutex<()>>,
     /// The cluster's name, once it was told.
     cluster_name: tokio::sync::OnceCell<String>,
-    /// The description of all routes, as JSON.
-    openapi: String,
+    /// The description of all routes, as JSON, once it was asked for.
+    openapi: OnceLock<String>,
 }
 
 /// All routes, with their description.
@@ -86,13 +86,13 @@ fn described() -> OpenApiRouter<Arc<V1>> {
 
 /// Answers everything below `/v1`.
 pub(super) fn router(app: Arc<App>) -> Router {
-    let (routes, api) = described().split_for_parts();
+    let (routes, _) = described().split_for_parts();
     let v1 = Arc::new(V1 {
         app: Arc::clone(&app),
         taps: Arc::new(Semaphore::new(TAPS_MAX)),
         replay: Arc::default(),
         cluster_name: tokio::sync::OnceCell::new(),
-        openapi: api.to_json().unwrap_or_default(),
+        openapi: OnceLock::new(),
     });
     let inner = routes
         .fallback(async || V1Error::new(StatusCode::NOT_FOUND, "HTTP 404 Not Found: /v1 has no such path"))

@@ -20,5 +20,6 @@ pub(super) fn frame() -> OpenApi {
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", tag = "worker", responses((status = 200, description = "OpenAPI 3.1")))]
 pub(super) async fn document(State(v1): State<Arc<V1>>) -> Answer {
-    raw_json(StatusCode::OK, v1.openapi.clone())
+    let text = v1.openapi.get_or_init(|| super::described().into_openapi().to_json().unwrap_or_default());
+    raw_json(StatusCode::OK, text.clone())
 }

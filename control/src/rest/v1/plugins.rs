@@ -7,10 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use rmqc_core::config::connector::CONNECTOR_CLASS;
 use rmqc_core::config::key::{ConfigKey, KeyKind};
-use rmqc_core::registry::{
-    ConnectorKind, connectors, converters, find_connector, find_converter, find_predicate, find_transform, predicates,
-    transforms,
-};
+use rmqc_core::registry::{ConnectorKind, connectors, converters, find_connector, predicates, transforms};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -19,8 +16,9 @@ use super::V1;
 use super::connectors::properties;
 use super::error::{ErrorBody, V1Error, Wrong};
 use super::request::{Asked, JsonBody, Name};
-use crate::controller::{CheckedKey, Validation, keys_of};
+use crate::controller::{CheckedKey, Validation};
 use crate::rest::plugin_paths::{self, PathsInfo};
+use crate::rest::plugins::keys;
 use crate::rest::{Answer, json};
 
 /// A plug-in.
@@ -198,12 +196,7 @@ pub(super) async fn list(State(v1): State<Arc<V1>>, asked: Asked) -> Result<Answ
     params(("name" = String, Path, description = "Name, Java class, or its simple name")),
     responses((status = 200, body = Vec<KeyDefinition>), (status = 404, body = ErrorBody)))]
 pub(super) async fn config(Name(name): Name) -> Result<Answer, V1Error> {
-    let found = find_connector(&name).map(|factory| keys_of(factory).copied().collect());
-    let found = found
-        .or_else(|| find_converter(&name).map(|factory| factory.keys.to_vec()))
-        .or_else(|| find_transform(&name).map(|(factory, _)| factory.keys.to_vec()))
-        .or_else(|| find_predicate(&name).map(|factory| factory.keys.to_vec()));
-    let keys: Vec<ConfigKey> = found.ok_or_else(|| unknown(&name))?;
+    let keys = keys(&name).ok_or_else(|| unknown(&name))?;
     let all: Vec<_> = (1..).zip(&keys).map(|(order, key)| KeyDefinition::of(key.name, key, None, order)).collect();
     Ok(json(StatusCode::OK, &all))
 }
