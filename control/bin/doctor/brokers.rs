@@ -14,8 +14,6 @@ use super::finding::{Finding, Status};
 use super::remote::{Manner, Peer, Trouble};
 
 const CHECK: &str = "broker";
-/// Request for a broker's settings, as the text of a properties file.
-const GET_BROKER_CONFIG: i32 = 26;
 /// Clocks may differ by so much: what can't be told from the time that an answer takes, and from full seconds.
 const SKEW_MS_MAX: i64 = 3_000;
 /// From so full a disk on a broker refuses messages.
@@ -58,7 +56,7 @@ pub(crate) fn look(broker: &BrokerSeen, name_server: &str, manner: &Manner) -> V
     // Who is silent once is not asked again.
     let settings = match &figures {
         Err(trouble @ (Trouble::Silent(_) | Trouble::Odd(_))) => Err(trouble.clone()),
-        _ => peer.ask(&Request::new(GET_BROKER_CONFIG)).and_then(|answer| settings(&answer.body)),
+        _ => peer.ask(&Request::new(request::GET_BROKER_CONFIG)).and_then(|answer| settings(&answer.body)),
     };
     judge(&Facts {
         address: address.clone(),

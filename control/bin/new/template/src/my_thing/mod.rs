@@ -1,4 +1,4 @@
-//! TODO: say here what the connector does, its delivery guarantee and its limits.
+//! Say here what the connector does, its delivery guarantee and its limits.
 
 mod config;
 // [sink]
