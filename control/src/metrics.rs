@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write as _};
 
 use rmqc_core::command::{DataPlaneInfo, ShardHealth};
-use rmqc_core::metrics::{TaskCounters, TaskReport};
+use rmqc_core::metrics::{Span, TaskCounters, TaskReport};
 use rmqc_core::state::TaskState;
 
 use crate::controller::{Reports, Snapshot};
@@ -143,10 +143,11 @@ fn tasks(page: &mut Page, reports: &Reports) {
         let holding = u8::from(report.holding.is_some());
         page.line(name, &[("connector", &report.task.connector), ("task", &index)], holding);
     }
-    let name = "rmqc_task_latency_milliseconds";
+    let name = "rmqc_task_latency_microseconds";
     page.head(name, "summary", "Sinks: from a record's timestamp to its being put.");
     for report in shown {
-        let Some(histogram) = &report.latency_ms else { continue };
+        let Some(latency) = report.latencies.iter().find(|latency| latency.span == Span::RecordToPut) else { continue };
+        let histogram = &latency.micros;
         let index = report.task.index.to_string();
         let (connector, task) = (("connector", report.task.connector.as_ref()), ("task", index.as_str()));
         for (label, quantile) in [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99), ("0.999", 0.999)] {
@@ -203,7 +204,7 @@ mod tests {
 
     use rmqc_core::command::DriverKind;
     use rmqc_core::id::{ShardId, TaskId};
-    use rmqc_core::metrics::{Holding, ShardReport};
+    use rmqc_core::metrics::{Holding, Latency, ShardReport};
 
     use super::*;
 
@@ -228,11 +229,11 @@ mod tests {
         let mut histogram = hdrhistogram::Histogram::new(3).unwrap();
         histogram.record_n(5, 10).unwrap();
         let task = TaskReport {
-            task: TaskId::new("a\n\"b", 1),
             counters: TaskCounters { records_in: 9, ..TaskCounters::default() },
-            latency_ms: Some(histogram),
+            latencies: vec![Latency { span: Span::RecordToPut, micros: histogram }],
             lag_records: Some(12),
             holding: Some(Holding { stage: "TASK_PUT", cause: "away".to_owned(), since_ms: 5, tries: 2 }),
+            ..TaskReport::new(TaskId::new("a\n\"b", 1))
         };
         let well = TaskReport { task: TaskId::new("b", 0), lag_records: None, holding: None, ..task.clone() };
         let report = ShardReport { tasks: vec![task, well], bytes_moved: 3, ..ShardReport::default() };
@@ -245,9 +246,9 @@ mod tests {
             "rmqc_shard_moved_bytes_total{shard=\"0\"} 3",
             "rmqc_shards_unreported 1",
             "rmqc_task_records_in_total{connector=\"a\\n\\\"b\",task=\"1\"} 9",
-            "rmqc_task_latency_milliseconds{connector=\"a\\n\\\"b\",task=\"1\",quantile=\"0.99\"} 5",
-            "rmqc_task_latency_milliseconds_sum{connector=\"a\\n\\\"b\",task=\"1\"} 50",
-            "rmqc_task_latency_milliseconds_count{connector=\"a\\n\\\"b\",task=\"1\"} 10",
+            "rmqc_task_latency_microseconds{connector=\"a\\n\\\"b\",task=\"1\",quantile=\"0.99\"} 5",
+            "rmqc_task_latency_microseconds_sum{connector=\"a\\n\\\"b\",task=\"1\"} 50",
+            "rmqc_task_latency_microseconds_count{connector=\"a\\n\\\"b\",task=\"1\"} 10",
             "rmqc_task_lag_records{connector=\"a\\n\\\"b\",task=\"1\"} 12",
             "rmqc_task_holding{connector=\"a\\n\\\"b\",task=\"1\"} 1",
             "rmqc_task_holding{connector=\"b\",task=\"0\"} 0",

@@ -37,6 +37,165 @@ pub struct TaskCounters {
     pub blocked_us: u64,
 }
 
+/// A step of a task's work, in the order in which a record meets them: those of a source (`Poll` to `Commit`), then those of a
+/// sink (`Pull` to `Flush`). A task without a broker polls and puts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// A source's `poll`. Starved while it has nothing to give.
+    Poll,
+    /// Sinks: from a pull request to its answer, while the loop has nothing else to do. Starved while queues are empty.
+    Pull,
+    /// The chain.
+    Transform,
+    /// The converters, and for sources the writing of the message into its batch.
+    Convert,
+    /// Sources: from a sealed batch to its request being on the line. Blocked while the window or the queue's turn is taken.
+    Send,
+    /// Sources: from there to the broker's answer.
+    Ack,
+    /// A sink's `put`. Blocked while the target is away.
+    Put,
+    /// A sink's `flush`.
+    Flush,
+    /// Storing positions or queue offsets.
+    Commit,
+}
+
+impl Step {
+    /// All, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Poll,
+        Self::Pull,
+        Self::Transform,
+        Self::Convert,
+        Self::Send,
+        Self::Ack,
+        Self::Put,
+        Self::Flush,
+        Self::Commit,
+    ];
+
+    /// The name used in REST, in metrics and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Pull => "pull",
+            Self::Transform => "transform",
+            Self::Convert => "convert",
+            Self::Send => "send",
+            Self::Ack => "ack",
+            Self::Put => "put",
+            Self::Flush => "flush",
+            Self::Commit => "commit",
+        }
+    }
+
+    /// Its place in [`Step::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What one step of one task has done with its time since the task started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepUse {
+    /// Times that it ran: once a batch.
+    pub runs: u64,
+    /// Records that it had in hand.
+    pub records: u64,
+    /// Working, or waiting for an answer to its own work (a target's write, a broker's answer), in microseconds.
+    pub busy_us: u64,
+    /// Waiting because there was nothing to do, in microseconds.
+    pub starved_us: u64,
+    /// Waiting because what comes after it takes no more, in microseconds.
+    pub blocked_us: u64,
+}
+
+/// From where to where a latency is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Span {
+    /// Sources: from the record's own time (when the source had it, or its event's) to the broker's confirmation.
+    RecordToAck,
+    /// Sinks: from the record's own time to `put` having returned.
+    RecordToPut,
+    /// Sinks: from the message's store time at the broker to `put` having returned.
+    StoreToPut,
+}
+
+impl Span {
+    /// The name used in REST and in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RecordToAck => "record_to_ack",
+            Self::RecordToPut => "record_to_put",
+            Self::StoreToPut => "store_to_put",
+        }
+    }
+}
+
+/// How long records took.
+#[derive(Clone, Debug)]
+pub struct Latency {
+    /// From where to where.
+    pub span: Span,
+    /// Microseconds, two digits. Records' own times are milliseconds: finer steps tell nothing.
+    pub micros: Histogram<u64>,
+}
+
+/// One queue that a sink's task reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueReport {
+    /// Its topic.
+    pub topic: String,
+    /// Its broker's name.
+    pub broker: String,
+    /// Its number at that broker.
+    pub queue_id: i32,
+    /// Everything below this offset is accepted by the sink.
+    pub done: i64,
+    /// Offset after its last message, as of the last pull.
+    pub end: Option<i64>,
+    /// Messages not delivered yet: from `done`, or from the first message that the broker still has, to `end`.
+    pub lag_records: Option<u64>,
+    /// Milliseconds since the last message delivered was stored, while messages wait behind it; 0 without lag, none when not known.
+    pub lag_ms: Option<u64>,
+}
+
+/// How much of its bounds a task uses now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WindowUse {
+    /// Records handed on and not committed.
+    pub records: u64,
+    /// Most that there may be.
+    pub records_max: u64,
+    /// Payload bytes held: not confirmed (sources), pulled and not put (sinks).
+    pub bytes: u64,
+    /// Most that there may be.
+    pub bytes_max: u64,
+    /// Records that one batch may hold; with [`TaskCounters::batches`] the fill of batches.
+    pub batch_records_max: u64,
+}
+
+/// A record that failed, for people to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedRecord {
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The step, as [`crate::error::Stage::name`] says it.
+    pub stage: &'static str,
+    /// What is wrong, without secrets, bounded.
+    pub error: String,
+    /// Where the record comes from: topic, queue and offset, or the source's partition and offset.
+    pub position: String,
+    /// The beginning of its value as text, bounded; what is no text is shown as hexadecimal.
+    pub value: String,
+    /// What became of it: `dead letter`, `skipped` or `stopped`.
+    pub outcome: &'static str,
+}
+
 /// One task's part of a report.
 #[derive(Clone, Debug)]
 pub struct TaskReport {
@@ -44,13 +203,56 @@ pub struct TaskReport {
     pub task: TaskId,
     /// Counters.
     pub counters: TaskCounters,
-    /// Sinks: time from the record's timestamp to its `put` having returned, in milliseconds. Three digits.
-    pub latency_ms: Option<Histogram<u64>>,
-    /// Sinks: messages in the task's queues that it has not delivered yet, as of its last pulls; none where that is not
-    /// known.
+    /// What its steps do with their time, in order; only those that it has.
+    pub steps: Vec<(Step, StepUse)>,
+    /// How long its records took.
+    pub latencies: Vec<Latency>,
+    /// Records that wait for the task: messages in a sink's queues that it has not delivered yet, as of its last pulls, or what
+    /// a source says it has not read; none where that is not known.
     pub lag_records: Option<u64>,
+    /// How old what waits is, in milliseconds: the most of a sink's queues, or a source's own word; none where that is not known.
+    pub lag_ms: Option<u64>,
+    /// Sinks: the queues, in order.
+    pub queues: Vec<QueueReport>,
+    /// Use of its bounds.
+    pub window: WindowUse,
+    /// The last records that failed, oldest first; at most [`FAILED_RECORDS_MAX`].
+    pub failed: Vec<FailedRecord>,
     /// What the task is waiting out now; none while calls succeed.
     pub holding: Option<Holding>,
+}
+
+impl TaskReport {
+    /// A report of a task that has done nothing yet.
+    #[must_use]
+    pub fn new(task: TaskId) -> Self {
+        Self {
+            task,
+            counters: TaskCounters::default(),
+            steps: Vec::new(),
+            latencies: Vec::new(),
+            lag_records: None,
+            lag_ms: None,
+            queues: Vec::new(),
+            window: WindowUse::default(),
+            failed: Vec::new(),
+            holding: None,
+        }
+    }
+}
+
+/// Failed records that a task keeps for its reports.
+pub const FAILED_RECORDS_MAX: usize = 8;
+
+/// A time in which a shard did not come back to its loop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// The task that had the core, if it is known.
+    pub task: Option<TaskId>,
+    /// How long, in microseconds.
+    pub micros: u64,
+    /// When it ended, in milliseconds since 1970.
+    pub at_ms: i64,
 }
 
 /// A call that fails and is tried again.
@@ -71,6 +273,16 @@ pub struct Holding {
 pub struct ShardReport {
     /// Its tasks, in order of their ids.
     pub tasks: Vec<TaskReport>,
+    /// How long the steps of its tasks took, a batch each: microseconds, two digits.
+    pub steps: Vec<(Step, Histogram<u64>)>,
+    /// CPU time of its thread so far, in microseconds.
+    pub cpu_us: u64,
+    /// Times without a yield of more than 10 ms.
+    pub stalls: u64,
+    /// Microseconds in them.
+    pub stalled_us: u64,
+    /// The last of them.
+    pub last_stall: Option<Stall>,
     /// Open broker connections.
     pub connections: u64,
     /// Bytes read from brokers.

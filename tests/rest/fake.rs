@@ -12,7 +12,7 @@ use rmqc_core::config::Properties;
 use rmqc_core::config::key::{ConfigErrors, ConfigKey, KeyKind};
 use rmqc_core::error::{ConnectError, Stage};
 use rmqc_core::id::{Generation, ShardId, TaskId};
-use rmqc_core::metrics::{ShardReport, TaskCounters, TaskReport};
+use rmqc_core::metrics::{Latency, ShardReport, Span, TaskCounters, TaskReport};
 use rmqc_core::registry::{ConnectorFactory, TaskBuilder};
 use rmqc_core::tap::{TapRecord, TapStage};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -183,16 +183,14 @@ impl FakePort {
         let mut report = ShardReport::default();
         for (task, _) in self.tasks.lock().unwrap().iter().filter(|(_, task)| task.shard == shard) {
             let mut latency = hdrhistogram::Histogram::new(3).unwrap();
-            latency.record(7).unwrap();
+            latency.record(7_000).unwrap();
             let given = self.counters.lock().unwrap().get(&task.index).copied();
             let counters = TaskCounters { records_in: 5, records_out: 4, ..TaskCounters::default() };
             let counters = given.unwrap_or(counters);
             report.tasks.push(TaskReport {
-                task: task.clone(),
                 counters,
-                latency_ms: Some(latency),
-                lag_records: None,
-                holding: None,
+                latencies: vec![Latency { span: Span::RecordToPut, micros: latency }],
+                ..TaskReport::new(task.clone())
             });
         }
         report

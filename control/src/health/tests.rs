@@ -73,8 +73,7 @@ fn tracks(seen: &[Seen]) -> Tracks {
             since_ms: one.held_ms,
             tries: 3,
         });
-        let report =
-            TaskReport { task: TaskId::new("c", 0), counters, latency_ms: None, lag_records: one.lag, holding };
+        let report = TaskReport { counters, lag_records: one.lag, holding, ..TaskReport::new(TaskId::new("c", 0)) };
         let report = Arc::new(ShardReport { tasks: vec![report], ..ShardReport::default() });
         let reports = Reports { shards: vec![(ShardId(0), report)], missing: Vec::new() };
         tracks.take(&reports, Duration::from_secs(one.second));

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use hdrhistogram::Histogram;
 use rmqc_core::config::Properties;
 use rmqc_core::config::key::{ConfigError, ConfigKey, KeyKind};
-use rmqc_core::metrics::{TaskCounters, TaskReport};
+use rmqc_core::metrics::{Span, TaskCounters, TaskReport};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind};
 use rmqc_core::state::TaskState;
 use serde::{Deserialize, Serialize};
@@ -413,15 +414,35 @@ pub struct LatencyInfo {
     /// Records measured.
     pub count: u64,
     /// Half of them took at most so long.
-    pub p50: u64,
+    pub p50: f64,
     /// Nine of ten.
-    pub p90: u64,
+    pub p90: f64,
     /// 99 of 100.
-    pub p99: u64,
+    pub p99: f64,
     /// 999 of 1000.
-    pub p999: u64,
+    pub p999: f64,
+    /// 9,999 of 10,000.
+    pub p9999: f64,
     /// All.
-    pub max: u64,
+    pub max: f64,
+}
+
+impl LatencyInfo {
+    /// What a histogram of microseconds holds.
+    pub(super) fn of(micros: &Histogram<u64>) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
+        let ms = |micros: u64| micros as f64 / 1e3;
+        let at = |quantile: f64| ms(micros.value_at_quantile(quantile));
+        Self {
+            count: micros.len(),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            p9999: at(0.9999),
+            max: ms(micros.max()),
+        }
+    }
 }
 
 impl TaskInfoV1 {
@@ -442,14 +463,8 @@ impl TaskInfoV1 {
             records_uncommitted,
             blocked_us,
         } = report.counters;
-        let latency_ms = report.latency_ms.as_ref().map(|histogram| LatencyInfo {
-            count: histogram.len(),
-            p50: histogram.value_at_quantile(0.5),
-            p90: histogram.value_at_quantile(0.9),
-            p99: histogram.value_at_quantile(0.99),
-            p999: histogram.value_at_quantile(0.999),
-            max: histogram.max(),
-        });
+        let to_put = report.latencies.iter().find(|latency| latency.span == Span::RecordToPut);
+        let latency_ms = to_put.map(|latency| LatencyInfo::of(&latency.micros));
         Self {
             connector: report.task.connector.to_string(),
             task: report.task.index,

@@ -11,7 +11,7 @@ use rmqc_core::command::{ShardEvent, TaskSpec};
 use rmqc_core::config::connector::is_direct_task;
 use rmqc_core::host::Host;
 use rmqc_core::id::{Generation, ShardId, TaskId};
-use rmqc_core::metrics::{TaskCounters, TaskReport};
+use rmqc_core::metrics::{Latency, Span, TaskCounters, TaskReport};
 use rmqc_core::record::ConnectRecord;
 use rmqc_core::registry::TaskBuilder;
 use rmqc_core::tap::TapStage;
@@ -58,8 +58,8 @@ pub struct TaskControl {
     pub answer_due: Cell<bool>,
     /// Since when it waits for room in its window, while it does.
     pub blocked_since: Cell<Option<Instant>>,
-    /// Sinks: time from a record's timestamp to its put having returned, in ms.
-    pub latency_ms: RefCell<Option<Histogram<u64>>>,
+    /// Sinks: time from a record's timestamp to its put having returned, in microseconds.
+    pub record_to_put: RefCell<Option<Histogram<u64>>>,
     /// What it waits out.
     pub troubles: Troubles,
     /// Sinks: the queues that it reads, and how far.
@@ -86,7 +86,7 @@ impl TaskControl {
             counters: Cell::new(TaskCounters::default()),
             answer_due: Cell::new(!paused),
             blocked_since: Cell::new(None),
-            latency_ms: RefCell::new(None),
+            record_to_put: RefCell::new(None),
             troubles: Troubles::default(),
             reading: Rc::default(),
             tap_stages: match spec.factory.build {
@@ -161,12 +161,12 @@ impl TaskControl {
     /// count.
     pub fn record_latency(&self, records: &[ConnectRecord]) {
         let now_ms = crate::host::unix_ms();
-        let mut latency = self.latency_ms.borrow_mut();
+        let mut latency = self.record_to_put.borrow_mut();
         let Some(latency) = latency.as_mut() else { return };
         for run in records.chunk_by(|a, b| a.timestamp_ms == b.timestamp_ms) {
             let Some(then_ms) = run.first().and_then(|record| record.timestamp_ms) else { continue };
             let waited_ms = u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0);
-            latency.saturating_record_n(waited_ms, run.len() as u64);
+            latency.saturating_record_n(waited_ms.saturating_mul(1000), run.len() as u64);
         }
     }
 
@@ -176,12 +176,13 @@ impl TaskControl {
         let mut counters = self.counters.get();
         // A wait that goes on counts too: the task that stands for good is the one to look at.
         counters.blocked_us = counters.blocked_us.saturating_add(self.blocked_us());
+        let record_to_put = self.record_to_put.borrow().clone();
         TaskReport {
-            task: self.task.clone(),
             counters,
-            latency_ms: self.latency_ms.borrow().clone(),
+            latencies: record_to_put.map(|micros| Latency { span: Span::RecordToPut, micros }).into_iter().collect(),
             lag_records: self.reading.lag(),
             holding: self.troubles.longest(self.reading.holding()),
+            ..TaskReport::new(self.task.clone())
         }
     }
 }

@@ -167,6 +167,7 @@ impl Tasks {
             bytes_received: context.traffic.received.get(),
             bytes_sent: context.traffic.sent.get(),
             bytes_moved: context.traffic.moved.get(),
+            ..ShardReport::default()
         }
     }
 }

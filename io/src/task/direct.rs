@@ -180,7 +180,7 @@ fn flow<D: Driver>(
     halves: &Halves,
 ) -> Result<Flow<D>> {
     let config = &spec.config;
-    *control.latency_ms.borrow_mut() = Histogram::new(3).ok();
+    *control.record_to_put.borrow_mut() = Histogram::new(2).ok();
     Ok(Flow {
         client,
         chain: chain(config)?,

@@ -115,7 +115,7 @@ fn flow<D: Driver>(
     reports: Rc<ErrantRecords>,
 ) -> Result<Flow<D>> {
     let config = &spec.config;
-    *control.latency_ms.borrow_mut() = Histogram::new(3).ok();
+    *control.record_to_put.borrow_mut() = Histogram::new(2).ok();
     Ok(Flow {
         shard: shard.clone(),
         control: control.clone(),
