@@ -5,7 +5,9 @@ use rmqc_io::embedded::broker::{Broker, BrokerLimits, Caller, Moment};
 use rmqc_io::remoting::code::response;
 use rmqc_io::remoting::frame::{Frame, FrameDecoder};
 use rmqc_io::remoting::header::{Header, HeaderForm};
-use rmqc_io::remoting::message::{Message, MessageParts, batch_items, body_crc, messages, put_message};
+use rmqc_io::remoting::message::{
+    Message, MessageParts, batch_items, body_crc, messages, messages_of_topics, put_message,
+};
 use rmqc_io::remoting::properties;
 
 use super::{capture, captures};
@@ -73,8 +75,8 @@ fn both_header_forms_carry_the_same_request() {
 
 #[test]
 fn a_string_converter_s_message_is_stored_with_the_broker_s_properties() {
-    let message = messages_of("pull-json.response").remove(0);
-    assert_eq!((&message.body[..], &message.topic[..]), (&b"Hello"[..], &b"fileTopic"[..]));
+    let (message, topic) = messages_of_topics(decoded("pull-json.response").1).next().unwrap().unwrap();
+    assert_eq!((&message.body[..], &topic[..]), (&b"Hello"[..], &b"fileTopic"[..]));
     assert_eq!((message.queue_id, message.queue_offset, message.flag, message.sys_flag), (8, 0, 0, 0));
     let property = |name| properties::find(&message.properties, name).map(|value| String::from_utf8_lossy(value));
     assert_eq!(property("connect.timestamp").as_deref(), Some("1795363854815"));
@@ -106,8 +108,8 @@ fn our_messages_have_the_broker_s_bytes() {
     for name in ["pull-json.response", "pull-binary-sent.response", "pull-batch.response"] {
         let (_, body) = decoded(name);
         let mut written = BytesMut::new();
-        for message in messages(body.clone()) {
-            let message = message.unwrap();
+        for message in messages_of_topics(body.clone()) {
+            let (message, topic) = message.unwrap();
             // The born host is not part of what is read; it stands at a fixed place.
             let born_host = body[written.len() + 48..][..8].try_into().unwrap();
             let parts = MessageParts {
@@ -122,7 +124,7 @@ fn our_messages_have_the_broker_s_bytes() {
                 store_host: message.store_host[..].try_into().unwrap(),
                 reconsume_times: message.reconsume_times,
                 body: &message.body,
-                topic: &message.topic,
+                topic: &topic,
                 properties: &message.properties,
             };
             put_message(&mut written, &parts);

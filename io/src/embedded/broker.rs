@@ -341,7 +341,7 @@ fn read_json<T: serde::de::DeserializeOwned>(dir: &Path, name: &str) -> Result<O
 /// Puts a message found at the start into its queue's index; those of deleted topics are passed over.
 fn index_found(topics: &mut Topics, found: &Found<'_>) -> Result<(), String> {
     let message = found.message;
-    let Some(topic) = std::str::from_utf8(&message.topic).ok().and_then(|name| topics.get_mut(name)) else {
+    let Some(topic) = std::str::from_utf8(found.topic).ok().and_then(|name| topics.get_mut(name)) else {
         return Ok(());
     };
     if found.position < topic.settings.since {

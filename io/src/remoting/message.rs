@@ -22,7 +22,22 @@ mod sys_flag {
     pub const STORE_HOST_V6: u32 = 0x20;
 }
 
-/// One message of a pull answer. Body, topic and properties are slices of the answer.
+/// Address and port of a host as received: 8 bytes (IPv4) or 20 (IPv6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostBytes {
+    bytes: [u8; 20],
+    len: u8,
+}
+
+impl std::ops::Deref for HostBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// One message of a pull answer. Body and properties are slices of the answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// Queue id.
@@ -43,12 +58,10 @@ pub struct Message {
     pub store_ms: i64,
     /// Redeliveries so far.
     pub reconsume_times: i32,
-    /// Store host: address and port bytes as received, part of the message id.
-    pub store_host: Bytes,
+    /// Store host, part of the message id.
+    pub store_host: HostBytes,
     /// Body as stored, maybe compressed.
     pub body: Bytes,
-    /// Topic.
-    pub topic: Bytes,
     /// Properties block, not split.
     pub properties: Bytes,
 }
@@ -83,57 +96,90 @@ pub enum MessageError {
 }
 
 /// Takes big-endian numbers off the front.
-struct Reader {
-    rest: Bytes,
+struct Reader<'b> {
+    rest: &'b [u8],
 }
 
-impl Reader {
-    fn take(&mut self, len: usize, what: &'static str) -> Result<Bytes, MessageError> {
-        if len > self.rest.len() { Err(MessageError::Cut(what)) } else { Ok(self.rest.split_to(len)) }
+impl<'b> Reader<'b> {
+    #[inline]
+    fn take(&mut self, len: usize, what: &'static str) -> Result<&'b [u8], MessageError> {
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(MessageError::Cut(what))?;
+        self.rest = rest;
+        Ok(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], MessageError> {
-        let array = *self.rest.first_chunk::<N>().ok_or(MessageError::Cut(what))?;
-        bytes::Buf::advance(&mut self.rest, N);
-        Ok(array)
+        let (array, rest) = self.rest.split_first_chunk::<N>().ok_or(MessageError::Cut(what))?;
+        self.rest = rest;
+        Ok(*array)
     }
 
+    #[inline]
     fn i32(&mut self, what: &'static str) -> Result<i32, MessageError> {
         Ok(i32::from_be_bytes(self.array(what)?))
     }
 
+    #[inline]
     fn i64(&mut self, what: &'static str) -> Result<i64, MessageError> {
         Ok(i64::from_be_bytes(self.array(what)?))
     }
 
+    #[inline]
     fn len(&mut self, what: &'static str) -> Result<usize, MessageError> {
         usize::try_from(self.i32(what)?).map_err(|_| MessageError::Cut(what))
+    }
+
+    #[inline]
+    fn host(&mut self, is_v6: bool, what: &'static str) -> Result<HostBytes, MessageError> {
+        let mut host = HostBytes { bytes: [0; 20], len: if is_v6 { 20 } else { 8 } };
+        if is_v6 {
+            host.bytes = self.array(what)?;
+        } else if let Some(place) = host.bytes.first_chunk_mut::<8>() {
+            *place = self.array(what)?;
+        }
+        Ok(host)
     }
 }
 
 /// Reads the messages of a pull answer one by one, in order. After an error it ends.
 pub fn messages(body: Bytes) -> impl Iterator<Item = Result<Message, MessageError>> {
-    let mut rest = body;
+    read_all(body, |_, read| read.message)
+}
+
+/// The same, each with its topic.
+pub fn messages_of_topics(body: Bytes) -> impl Iterator<Item = Result<(Message, Bytes), MessageError>> {
+    read_all(body, |body, read| (read.message, body.slice_ref(read.topic)))
+}
+
+fn read_all<T>(body: Bytes, take: impl Fn(&Bytes, Parsed<'_>) -> T) -> impl Iterator<Item = Result<T, MessageError>> {
+    let mut at = 0usize;
     std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let message = next_message(&mut rest);
-        if message.is_err() {
-            rest.clear();
-        }
-        Some(message)
+        let rest = body.get(at..).filter(|rest| !rest.is_empty())?;
+        let read = read_message(&body, rest);
+        at = read.as_ref().map_or(usize::MAX, |read| at.saturating_add(read.size));
+        Some(read.map(|read| take(&body, read)))
     })
 }
 
-fn next_message(rest: &mut Bytes) -> Result<Message, MessageError> {
+/// A message, with what is not kept of it.
+struct Parsed<'b> {
+    message: Message,
+    /// Bytes that it takes.
+    size: usize,
+    topic: &'b [u8],
+}
+
+/// Reads the message at the beginning of `bytes`, which are the rest of `answer`. A handle of the answer costs two atomic
+/// steps in its life, so there is one for each part that is kept, and none for what is only looked at.
+#[inline]
+fn read_message<'b>(answer: &Bytes, bytes: &'b [u8]) -> Result<Parsed<'b>, MessageError> {
     let size =
-        rest.first_chunk::<4>().map(|size| u32::from_be_bytes(*size) as usize).ok_or(MessageError::Cut("size"))?;
-    if size < FIXED_HEAD_BYTES || size > rest.len() {
+        bytes.first_chunk::<4>().map(|size| u32::from_be_bytes(*size) as usize).ok_or(MessageError::Cut("size"))?;
+    if size < FIXED_HEAD_BYTES {
         return Err(MessageError::Cut("size"));
     }
-    let mut reader = Reader { rest: rest.split_to(size) };
-    let _size = reader.i32("size")?;
+    let mut reader = Reader { rest: bytes.get(4..size).ok_or(MessageError::Cut("size"))? };
     let magic = u32::from_be_bytes(reader.array("magic")?);
     if magic != MAGIC_V1 && magic != MAGIC_V2 {
         return Err(MessageError::Magic(magic));
@@ -145,10 +191,9 @@ fn next_message(rest: &mut Bytes) -> Result<Message, MessageError> {
     let physical_offset = reader.i64("physical offset")?;
     let sys_flag = u32::from_be_bytes(reader.array("sysFlag")?);
     let born_ms = reader.i64("born time")?;
-    let host_len = |bit: u32| if sys_flag & bit == 0 { 8 } else { 20 };
-    let _born_host = reader.take(host_len(sys_flag::BORN_HOST_V6), "born host")?;
+    let _born_host = reader.host(sys_flag & sys_flag::BORN_HOST_V6 != 0, "born host")?;
     let store_ms = reader.i64("store time")?;
-    let store_host = reader.take(host_len(sys_flag::STORE_HOST_V6), "store host")?;
+    let store_host = reader.host(sys_flag & sys_flag::STORE_HOST_V6 != 0, "store host")?;
     let reconsume_times = reader.i32("reconsume times")?;
     let _prepared = reader.i64("transaction offset")?;
     let body_len = reader.len("body length")?;
@@ -163,7 +208,7 @@ fn next_message(rest: &mut Bytes) -> Result<Message, MessageError> {
     if !reader.rest.is_empty() {
         return Err(MessageError::Length { announced: size, used: size.saturating_sub(reader.rest.len()) });
     }
-    Ok(Message {
+    let message = Message {
         queue_id,
         queue_offset,
         physical_offset,
@@ -174,10 +219,10 @@ fn next_message(rest: &mut Bytes) -> Result<Message, MessageError> {
         store_ms,
         reconsume_times,
         store_host,
-        body,
-        topic,
-        properties,
-    })
+        body: answer.slice_ref(body),
+        properties: answer.slice_ref(properties),
+    };
+    Ok(Parsed { message, size, topic })
 }
 
 impl Message {
@@ -266,22 +311,24 @@ pub struct BatchItem {
 /// When a length leads outside; then none of the items may be stored.
 pub fn batch_items(body: Bytes) -> Result<Vec<BatchItem>, MessageError> {
     let mut items = Vec::new();
-    let mut rest = body;
+    let mut rest = &body[..];
     while !rest.is_empty() {
         let size = rest.first_chunk::<4>().map(|size| u32::from_be_bytes(*size) as usize);
         let size =
             size.filter(|size| *size >= ITEM_FIXED_BYTES && *size <= rest.len()).ok_or(MessageError::Cut("item"))?;
-        let mut reader = Reader { rest: rest.split_to(size) };
+        let (item, behind) = rest.split_at_checked(size).ok_or(MessageError::Cut("item"))?;
+        rest = behind;
+        let mut reader = Reader { rest: item };
         let _head: [u8; 12] = reader.array("item head")?;
         let flag = reader.i32("flag")?;
         let body_len = reader.len("body length")?;
-        let body = reader.take(body_len, "body")?;
+        let own = body.slice_ref(reader.take(body_len, "body")?);
         let properties_len = usize::from(u16::from_be_bytes(reader.array("properties length")?));
-        let properties = reader.take(properties_len, "properties")?;
+        let properties = body.slice_ref(reader.take(properties_len, "properties")?);
         if !reader.rest.is_empty() {
             return Err(MessageError::Length { announced: size, used: size.saturating_sub(reader.rest.len()) });
         }
-        items.push(BatchItem { flag, body, properties });
+        items.push(BatchItem { flag, body: own, properties });
     }
     Ok(items)
 }
@@ -402,10 +449,9 @@ mod tests {
         let answer = answer.freeze();
         let read: Vec<_> = messages(answer.clone()).collect::<Result<_, _>>().unwrap();
         assert_eq!(read.len(), 2);
-        assert_eq!(
-            (&read[0].body[..], &read[0].topic[..], &read[0].properties[..]),
-            (&b"first"[..], &b"topic"[..], &b"a\x011\x02"[..])
-        );
+        assert_eq!((&read[0].body[..], &read[0].properties[..]), (&b"first"[..], &b"a\x011\x02"[..]));
+        let topics = messages_of_topics(answer.clone()).map(|read| read.unwrap().1);
+        assert_eq!(topics.collect::<Vec<_>>(), ["topic", "topic"]);
         assert!(answer.as_ptr_range().contains(&read[0].body.as_ptr()));
         assert_eq!((read[0].queue_offset, read[0].queue_id, read[0].born_ms, read[0].store_ms), (7, 3, 11, 12));
         assert_eq!(read[0].offset_message_id(), "7F00000100002A9F00000000000004D2");

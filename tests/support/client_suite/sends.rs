@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use rmqc_io::remoting::code::response;
 use rmqc_io::remoting::connection::Request;
-use rmqc_io::remoting::message::{body_crc, put_item_head, put_item_tail};
+use rmqc_io::remoting::message::{body_crc, messages_of_topics, put_item_head, put_item_tail};
 use rmqc_io::remoting::properties;
 
 use super::{Client, QUEUES, batch, check, now_ms, pull, send, unique};
@@ -24,7 +24,9 @@ pub(super) async fn single_sends(client: &Client) {
     let read = client.read("g-single", &topic, 2, 0, 1).await;
     let message = &read[0];
     check("body", &message.body[..], b"Hello");
-    check("topic", &message.topic[..], topic.as_bytes());
+    let again = client.call(pull("g-single", &topic, 2, 0)).await;
+    let (_, named) = messages_of_topics(again.body).next().unwrap().unwrap();
+    check("topic", &named[..], topic.as_bytes());
     check("checksum", message.body_crc, body_crc(b"Hello"));
     check("flag and times", (message.flag, message.born_ms), (77, 1_700_000_000_000));
     assert!(message.store_ms >= before - 1_000, "store time {}", message.store_ms);

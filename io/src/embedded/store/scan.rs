@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::StoreLimits;
 use super::log::{Log, Segment, file_name};
-use crate::remoting::message::{Message, body_crc, messages};
+use crate::remoting::message::{Message, body_crc, messages_of_topics};
 
 /// Read at once: more than the largest message has.
 const WINDOW_BYTES: usize = 8 * 1024 * 1024;
@@ -21,6 +21,8 @@ pub(in crate::embedded) const MESSAGE_FIXED_BYTES: usize = 91;
 pub(in crate::embedded) struct Found<'m> {
     /// The message.
     pub message: &'m Message,
+    /// Its topic.
+    pub topic: &'m [u8],
     /// Its position.
     pub position: u64,
     /// Its bytes.
@@ -104,10 +106,10 @@ impl Scan<'_> {
             self.file.read_exact_at(&mut bytes, at).map_err(failed)?;
             let start = at;
             let mut damage = None;
-            for message in messages(bytes.freeze()) {
+            for message in messages_of_topics(bytes.freeze()) {
                 match message.map_err(|error| error.to_string()).and_then(|message| self.check(message, at)) {
-                    Ok((message, size)) => {
-                        found(Found { message: &message, position: self.base + at, size })
+                    Ok((message, topic, size)) => {
+                        found(Found { message: &message, topic: &topic, position: self.base + at, size })
                             .map_err(|reason| ScanError::Damaged { path: self.path.to_owned(), at, reason })?;
                         at += u64::from(size);
                     }
@@ -125,16 +127,16 @@ impl Scan<'_> {
         Ok((at, None))
     }
 
-    fn check(&self, message: Message, at: u64) -> Result<(Message, u32), String> {
+    fn check(&self, (message, topic): (Message, Bytes), at: u64) -> Result<(Message, Bytes, u32), String> {
         if message.physical_offset != (self.base + at).cast_signed() {
             return Err(format!("a message says that it stands at {}", message.physical_offset));
         }
         if message.body_crc != body_crc(&message.body) {
             return Err("a body's checksum is wrong".to_owned());
         }
-        let size = MESSAGE_FIXED_BYTES + message.body.len() + message.topic.len() + message.properties.len();
+        let size = MESSAGE_FIXED_BYTES + message.body.len() + topic.len() + message.properties.len();
         let size = u32::try_from(size).map_err(|_| "a message is too large".to_owned())?;
-        Ok((message, size))
+        Ok((message, topic, size))
     }
 }
 
