@@ -44,7 +44,28 @@ pub fn put(out: &mut BytesMut, key: &[u8], value: &[u8]) -> Result<(), Separator
 /// The value of a property.
 #[must_use]
 pub fn find<'p>(block: &'p [u8], key: &str) -> Option<&'p [u8]> {
-    rmqc_core::record::raw_pairs(block).find(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
+    let [value] = find_each(block, [key]);
+    value
+}
+
+/// The values of properties, each the first of its name, in one pass over the block.
+#[must_use]
+pub fn find_each<'p, const N: usize>(block: &'p [u8], keys: [&str; N]) -> [Option<&'p [u8]>; N] {
+    let mut values = [None; N];
+    let mut start = 0usize;
+    for end in memchr::memchr_iter(VALUE_END, block).chain([block.len()]) {
+        let entry = block.get(start..end).unwrap_or_default();
+        start = end.saturating_add(1);
+        for (key, value) in keys.iter().zip(&mut values) {
+            if value.is_none()
+                && let Some([NAME_END, found @ ..]) = entry.strip_prefix(key.as_bytes())
+            {
+                *value = Some(found);
+                break;
+            }
+        }
+    }
+    values
 }
 
 #[cfg(test)]
@@ -59,5 +80,13 @@ mod tests {
         assert_eq!(put(&mut out, b"c", b"x\x02y"), Err(SeparatorInside));
         assert_eq!(&out[..], b"a\x011\x02b\x01\x02");
         assert_eq!((find(&out, "b"), find(&out, "c")), (Some(&b""[..]), None));
+        for (block, found) in [
+            (&b"ab\x01no\x02a\x01yes\x02a\x01second"[..], [Some(&b"yes"[..]), None]),
+            (b"a\x01open, with \x01 inside", [Some(b"open, with \x01 inside"), None]),
+            (b"\x02\x02b\x01\x02a\x02", [None, Some(b"")]),
+            (b"", [None, None]),
+        ] {
+            assert_eq!(find_each(block, ["a", "b"]), found);
+        }
     }
 }

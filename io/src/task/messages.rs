@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rmqc_core::chain::Chain;
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector as keys;
@@ -14,7 +13,7 @@ use rmqc_core::transform::Outcome;
 
 use super::{chain, converter};
 use crate::remoting::message::Message;
-use crate::remoting::properties::{CONNECT_TIMESTAMP, KEYS, TOMBSTONE, find};
+use crate::remoting::properties::{CONNECT_TIMESTAMP, KEYS, TOMBSTONE, find, find_each};
 
 /// What turns messages into records.
 pub(super) struct Stages {
@@ -80,7 +79,8 @@ impl Stages {
             .plain_body()
             .map_err(|error| ConnectError::bad_record(Stage::Consume, "cannot expand the body").caused_by(error))?;
         let properties = &message.properties;
-        let key = find(properties, KEYS).filter(|key| !key.is_empty()).map(|key| properties.slice_ref(key));
+        let [key, time] = find_each(properties, [KEYS, CONNECT_TIMESTAMP]);
+        let key = key.filter(|key| !key.is_empty()).map(|key| properties.slice_ref(key));
         let key = self.key_converter.decode(topic, key)?;
         let no_value = body.is_empty() && find(properties, TOMBSTONE).is_some();
         let value = self.value_converter.decode(topic, (!no_value).then_some(body))?;
@@ -91,13 +91,13 @@ impl Stages {
             value: value.value,
             schema: value.schema,
             extensions: Extensions::Message(properties.clone()),
-            timestamp_ms: Some(timestamp(properties).unwrap_or(message.born_ms)),
+            timestamp_ms: Some(time.and_then(number).unwrap_or(message.born_ms)),
             position: None,
         })
     }
 }
 
-/// The record's time as the source wrote it.
-fn timestamp(properties: &Bytes) -> Option<i64> {
-    std::str::from_utf8(find(properties, CONNECT_TIMESTAMP)?).ok()?.parse().ok()
+/// The number that a text tells.
+fn number(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
