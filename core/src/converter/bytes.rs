@@ -34,6 +34,13 @@ impl Converter for ByteArrayConverter {
         }
     }
 
+    fn own_bytes<'v>(&self, schema: Option<&Schema>, value: &'v Value) -> Option<&'v Bytes> {
+        match value {
+            Value::Bytes(bytes) if schema.is_none_or(|schema| schema.field_type == FieldType::Bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     fn decode(&self, _topic: &str, bytes: Option<Bytes>) -> Result<SchemaAndValue> {
         Ok(SchemaAndValue { schema: Some(self.schema.clone()), value: bytes.map_or(Value::Null, Value::Bytes) })
     }

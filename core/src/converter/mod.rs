@@ -34,6 +34,13 @@ pub trait Converter {
     /// A value of a kind that this form can't hold (`Retry::BadRecord`).
     fn encode(&self, topic: &str, schema: Option<&Schema>, value: &Value) -> Result<Option<Bytes>>;
 
+    /// The value's own bytes, if [`Converter::encode`] would give just these: who only reads them needs no handle of its
+    /// own.
+    fn own_bytes<'v>(&self, schema: Option<&Schema>, value: &'v Value) -> Option<&'v Bytes> {
+        let _ = (schema, value);
+        None
+    }
+
     /// Value of bytes; `None` gives null.
     ///
     /// # Errors

@@ -50,6 +50,14 @@ impl Converter for StringConverter {
         }))
     }
 
+    fn own_bytes<'v>(&self, _schema: Option<&Schema>, value: &'v Value) -> Option<&'v Bytes> {
+        match (value, self.write) {
+            (Value::Bytes(bytes), _) => Some(bytes),
+            (Value::String(text), Charset::Utf8) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
+
     fn decode(&self, _topic: &str, bytes: Option<Bytes>) -> Result<SchemaAndValue> {
         let value = match bytes {
             None => Value::Null,
@@ -111,6 +119,8 @@ mod tests {
         let bytes = Bytes::from(vec![b'a', 0xff, b'b']);
         let decoded = converter.decode("t", Some(bytes.clone())).unwrap();
         let encoded = converter.encode("t", None, &decoded.value).unwrap().unwrap();
+        assert_eq!(converter.own_bytes(None, &decoded.value), Some(&encoded));
+        assert_eq!(converter.own_bytes(None, &Value::Null), None);
         assert_eq!(encoded.as_ptr(), bytes.as_ptr());
         assert_eq!(converter.encode("t", None, &Value::Null).unwrap(), None);
         let null = converter.decode("t", None).unwrap();

@@ -1,6 +1,7 @@
 //! Records as messages: convert, and write the properties.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,10 +27,29 @@ pub(super) struct Stages {
     pub default_topic: Arc<str>,
 }
 
+/// A message's body.
+pub(super) enum Body<'r> {
+    /// The record's own bytes.
+    Own(&'r Bytes),
+    /// Made by a converter.
+    Made(Bytes),
+}
+
+impl Deref for Body<'_> {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Made(bytes) => bytes,
+        }
+    }
+}
+
 /// A record as a message.
-pub(super) struct Encoded<'s> {
+pub(super) struct Encoded<'s, 'r> {
     pub key: Option<Bytes>,
-    pub body: Bytes,
+    pub body: Body<'r>,
     pub properties: &'s [u8],
 }
 
@@ -52,12 +72,17 @@ impl Stages {
     ///
     /// # Errors
     /// What is wrong with the record.
-    pub fn encode(&mut self, record: &ConnectRecord, now_ms: i64) -> Result<Encoded<'_>> {
+    pub fn encode<'r>(&mut self, record: &'r ConnectRecord, now_ms: i64) -> Result<Encoded<'_, 'r>> {
         let topic = topic_name(record, &self.default_topic);
         let key = self.key_converter.encode(&topic, record.key_schema.as_deref(), &record.key)?;
-        let value = self.value_converter.encode(&topic, record.schema.as_deref(), &record.value)?;
-        let tombstone = value.is_none();
-        let body = value.unwrap_or_default();
+        let (body, tombstone) = match self.value_converter.own_bytes(record.schema.as_deref(), &record.value) {
+            Some(bytes) => (Body::Own(bytes), false),
+            None => {
+                let value = self.value_converter.encode(&topic, record.schema.as_deref(), &record.value)?;
+                let tombstone = value.is_none();
+                (Body::Made(value.unwrap_or_default()), tombstone)
+            }
+        };
         if body.len() > MESSAGE_BODY_BYTES_MAX {
             let what = format!("body of {} bytes; a message holds at most {MESSAGE_BODY_BYTES_MAX}", body.len());
             return Err(ConnectError::bad_record(Stage::Send, what));
@@ -76,7 +101,7 @@ impl Stages {
         record: &ConnectRecord,
         context: &[(&'static str, String)],
         now_ms: i64,
-    ) -> Result<Encoded<'_>> {
+    ) -> Result<Encoded<'_, 'static>> {
         letter(&mut self.properties, record, context, now_ms)
     }
 }
@@ -90,7 +115,7 @@ pub(super) fn letter<'w>(
     record: &ConnectRecord,
     context: &[(&'static str, String)],
     now_ms: i64,
-) -> Result<Encoded<'w>> {
+) -> Result<Encoded<'w, 'static>> {
     let text = |value: &Value| match value {
         Value::Null => None,
         Value::String(text) => Some(text.as_bytes().clone()),
@@ -103,7 +128,7 @@ pub(super) fn letter<'w>(
         // Key or extensions may be what is bad about it.
         properties.write(now_ms, None, &Extensions::Empty, record.timestamp_ms)?;
     }
-    Ok(Encoded { key, body, properties: properties.add(context)? })
+    Ok(Encoded { key, body: Body::Made(body), properties: properties.add(context)? })
 }
 
 /// The topic of a record: its extension `topic`, else its own, else the connector's.
@@ -140,7 +165,8 @@ mod tests {
         for value in [Value::Null, Value::String(Text::from("")), Value::String(Text::from("x"))] {
             let record = ConnectRecord { value: value.clone(), ..ConnectRecord::default() };
             let Encoded { body, properties, .. } = stages.encode(&record, 0).unwrap();
-            let message = Message { body, properties: Bytes::copy_from_slice(properties), ..Message::default() };
+            let message =
+                Message { body: body.clone(), properties: Bytes::copy_from_slice(properties), ..Message::default() };
             let (topic, partition) = (Arc::from("t"), Arc::new(RecordPartition::default()));
             assert_eq!(back.record(&topic, &partition, &message).unwrap().unwrap().value, value);
         }
@@ -172,7 +198,7 @@ mod tests {
         assert!(stages().encode(&record, 0).is_err());
         let mut stages = stages();
         let letter = stages.letter(&record, &[("__connect.errors.stage", "CONVERTER".to_owned())], 0).unwrap();
-        assert_eq!(letter.body, "v");
+        assert_eq!(*letter.body, "v");
         assert!(String::from_utf8_lossy(letter.properties).contains("__connect.errors.stage\u{1}CONVERTER"));
     }
 }

@@ -485,9 +485,10 @@ impl<D: Driver> Flow<D> {
         topic: TopicIndex,
         now_ms: i64,
     ) -> Result<std::result::Result<(), ConnectError>> {
+        let position = record.position.take();
         match stages.encode(record, now_ms) {
             Ok(Encoded { key, body, properties }) => {
-                let position = record.position.take().ok_or_else(without_position)?;
+                let position = position.ok_or_else(without_position)?;
                 let sequence = self.commits.inflight.push(position);
                 if LOOKED_AT && let Some(tap) = self.control.tap() {
                     let timestamp_ms = record.timestamp_ms;
@@ -498,7 +499,10 @@ impl<D: Driver> Flow<D> {
                 self.producer.append(topic, key.as_deref(), &body, properties, sequence)?;
                 Ok(Ok(()))
             }
-            Err(error) => Ok(Err(error)),
+            Err(error) => {
+                record.position = position;
+                Ok(Err(error))
+            }
         }
     }
 
