@@ -1,6 +1,7 @@
 //! The producer of one source task: records into batches, batches to queues, confirmations back.
 
 pub mod batch;
+mod lanes;
 pub mod properties;
 pub mod queue;
 pub mod verdict;
@@ -19,6 +20,7 @@ use rmqc_core::limits::MESSAGE_BODY_BYTES_MAX;
 use rmqc_core::tolerance::Backoff;
 
 use self::batch::{OpenBatch, SealedBatch};
+use self::lanes::{Lane, Lanes};
 use self::queue::{QueueTurns, Rotation};
 use self::verdict::{Verdict, judge};
 use crate::driver::Driver;
@@ -101,14 +103,6 @@ struct Topic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TopicIndex(usize);
 
-/// Which open batch a record belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Lane {
-    topic: TopicIndex,
-    /// Index into the route's write queues; none for unkeyed records, whose queue is chosen batch by batch.
-    queue: Option<usize>,
-}
-
 struct Shared<D> {
     client: Client<D>,
     settings: ProducerSettings,
@@ -134,7 +128,7 @@ pub struct Producer<D> {
     shared: Rc<Shared<D>>,
     topics: Vec<Topic>,
     by_name: HashMap<Arc<str>, TopicIndex>,
-    open: HashMap<Lane, OpenBatch>,
+    open: Lanes,
     open_bytes: u64,
 }
 
@@ -162,7 +156,7 @@ impl<D: Driver> Producer<D> {
             shared: Rc::new(shared),
             topics: Vec::new(),
             by_name: HashMap::new(),
-            open: HashMap::new(),
+            open: Lanes::default(),
             open_bytes: 0,
         }
     }
@@ -250,17 +244,15 @@ impl<D: Driver> Producer<D> {
         let queue = key.filter(|key| !key.is_empty()).map(|key| queue_index(key, queues));
         let lane = Lane { topic, queue };
         let settings = self.shared.settings;
-        let batch = self.open.entry(lane).or_insert_with(|| OpenBatch::new(self.shared.buffer()));
+        let batch = self.open.batch(lane, || OpenBatch::new(self.shared.buffer()));
         let full = batch.messages() > 0
             && (batch.messages() >= settings.batch_messages_max
                 || self.topics.get(topic.0).is_some_and(|topic| topic.name.starts_with(RETRY_TOPIC_PREFIX))
                 || batch.bytes_with(body.len(), properties.len()) > settings.batch_bytes_max.min(BATCH_BODY_BYTES_MAX));
-        if full {
-            let batch = std::mem::replace(batch, OpenBatch::new(self.shared.buffer()));
-            self.dispatch(lane, batch.seal());
-        }
-        if let Some(batch) = self.open.get_mut(&lane) {
-            batch.push(body, properties, sequence);
+        let full = full.then(|| std::mem::replace(batch, OpenBatch::new(self.shared.buffer())));
+        batch.push(body, properties, sequence);
+        if let Some(full) = full {
+            self.dispatch(lane, full.seal());
         }
         self.open_bytes = self.open_bytes.saturating_add(body.len() as u64);
         Ok(())
@@ -268,12 +260,8 @@ impl<D: Driver> Producer<D> {
 
     /// Sends every open batch, full or not.
     pub fn flush(&mut self) {
-        let lanes: Vec<Lane> =
-            self.open.iter().filter(|(_, batch)| batch.messages() > 0).map(|(lane, _)| *lane).collect();
-        for lane in lanes {
-            if let Some(batch) = self.open.remove(&lane) {
-                self.dispatch(lane, batch.seal());
-            }
+        for (lane, batch) in self.open.take_all() {
+            self.dispatch(lane, batch.seal());
         }
     }
 
@@ -287,7 +275,7 @@ impl<D: Driver> Producer<D> {
     /// Whether records wait in open batches.
     #[must_use]
     pub fn has_open(&self) -> bool {
-        self.open.values().any(|batch| batch.messages() > 0)
+        !self.open.is_empty()
     }
 
     /// Payload bytes handed on and not yet confirmed.
