@@ -161,47 +161,6 @@ impl Json {
         editor.finish()
     }
 
-    /// The object under other names: `rename` gives the raw text of a member's new name, or nothing where the old one
-    /// stays. Everything between the names is copied as it stands. Two allocations if a name changes, one if none does.
-    ///
-    /// # Errors
-    /// The first one of `rename`.
-    pub fn renamed(&self, mut rename: impl FnMut(&Member<'_>) -> Result<Option<Bytes>>) -> Result<Renamed> {
-        let text = self.text();
-        let mut out: Vec<u8> = Vec::new();
-        let mut copied = 0;
-        let mut names = Names::default();
-        for member in self.members() {
-            // Only names that are spelt in one way can be compared by their bytes.
-            if member.raw_name.contains(&b'\\') {
-                return Ok(Renamed::TakeApart);
-            }
-            let start = self.place(member.raw_name);
-            let Some(name) = rename(&member)? else {
-                names.add(out.len().saturating_add(start).saturating_sub(copied), member.raw_name, false);
-                continue;
-            };
-            if name.contains(&b'\\') {
-                return Ok(Renamed::TakeApart);
-            }
-            if out.is_empty() {
-                out.reserve_exact(text.len().saturating_add(text.len() / 4).saturating_add(16));
-            }
-            out.extend_from_slice(text.get(copied..start).unwrap_or_default());
-            names.add(out.len(), &name, true);
-            out.extend_from_slice(&name);
-            copied = start.saturating_add(member.raw_name.len());
-        }
-        if out.is_empty() {
-            return Ok(Renamed::Unchanged);
-        }
-        out.extend_from_slice(text.get(copied..).unwrap_or_default());
-        if names.clash(&out) {
-            return Ok(Renamed::TakeApart);
-        }
-        Ok(Renamed::Edited(Self(Bytes::from(out))))
-    }
-
     /// The same text with another JSON text in the place of a member's value, which is a part of this one: two copies.
     #[must_use]
     pub fn spliced(&self, raw_value: &[u8], new_value: &[u8]) -> Self {
@@ -217,7 +176,97 @@ impl Json {
     }
 }
 
-/// The names of a new object: where each stands in its text, and whether it is new.
+/// Gives the members of many objects other names. Results are cut from blocks and its memory is used again, so an object
+/// costs no allocation of its own.
+#[derive(Default)]
+pub struct Renamer {
+    block: BytesMut,
+    names: Names,
+}
+
+impl Renamer {
+    /// The object under other names: `rename` writes the raw text of a member's new name and gives true, or gives false where
+    /// the old one stays. Everything between the names is copied as it stands.
+    ///
+    /// # Errors
+    /// The first one of `rename`.
+    pub fn rename(
+        &mut self,
+        json: &Json,
+        mut rename: impl FnMut(&Member<'_>, &mut NewName<'_>) -> Result<()>,
+    ) -> Result<Renamed> {
+        let text = json.text();
+        self.names.clear();
+        // An error may have left something behind.
+        self.block.clear();
+        let mut new = NewName { block: &mut self.block, text, copied: 0, started: false, at: 0..0 };
+        for member in json.members() {
+            // Only names that are spelt in one way can be compared by their bytes.
+            if member.raw_name.contains(&b'\\') {
+                return Ok(given_up(&mut self.block));
+            }
+            new.at.start = json.place(member.raw_name);
+            new.at.end = new.at.start.saturating_add(member.raw_name.len());
+            let before = new.copied;
+            rename(&member, &mut new)?;
+            if new.copied == before {
+                self.names.add(&new.at, member.raw_name, false);
+                continue;
+            }
+            let end = new.block.len();
+            let name = new.block.get(new.at.start..end).unwrap_or_default();
+            if name.contains(&b'\\') {
+                return Ok(given_up(&mut self.block));
+            }
+            self.names.add(&(new.at.start..end), name, true);
+        }
+        let (copied, started) = (new.copied, new.started);
+        if !started {
+            return Ok(Renamed::Unchanged);
+        }
+        self.block.extend_from_slice(text.get(copied..).unwrap_or_default());
+        if self.names.clash(text, &self.block) {
+            return Ok(given_up(&mut self.block));
+        }
+        Ok(Renamed::Edited(Json(self.block.split().freeze())))
+    }
+}
+
+fn given_up(block: &mut BytesMut) -> Renamed {
+    block.clear();
+    Renamed::TakeApart
+}
+
+/// Where a member's new name is written.
+pub struct NewName<'o> {
+    block: &'o mut BytesMut,
+    text: &'o [u8],
+    /// Bytes of the old text that are in the new one, or replaced there.
+    copied: usize,
+    started: bool,
+    /// The old name in the old text; the new one in the new text once it is written.
+    at: Range<usize>,
+}
+
+impl NewName<'_> {
+    /// Writes it: once a member, and what it is between its quotes.
+    pub fn set(&mut self, name: &[u8]) {
+        if !self.started {
+            let needed =
+                self.text.len().saturating_add(self.text.len() / 4).saturating_add(name.len()).saturating_add(16);
+            if self.block.capacity() < needed {
+                *self.block = BytesMut::with_capacity(needed.max(BLOCK_BYTES));
+            }
+            self.started = true;
+        }
+        self.block.extend_from_slice(self.text.get(self.copied..self.at.start).unwrap_or_default());
+        self.copied = self.at.end;
+        self.at.start = self.block.len();
+        self.block.extend_from_slice(name);
+    }
+}
+
+/// The names of a new object: where each stands, in the new text if it is new, else in the old one.
 struct Names {
     places: Vec<(Range<usize>, bool)>,
     /// A bit for each hash that was seen; as long as none is seen twice, no two names are the same.
@@ -227,12 +276,21 @@ struct Names {
 
 impl Default for Names {
     fn default() -> Self {
-        Self { places: Vec::with_capacity(32), seen: [0; 64], seen_twice: false }
+        Self { places: Vec::new(), seen: [0; 64], seen_twice: false }
     }
 }
 
 impl Names {
-    fn add(&mut self, start: usize, name: &[u8], is_new: bool) {
+    fn clear(&mut self) {
+        self.places.clear();
+        // An object of a few names leaves few bits: it costs less to look for them than to write all words.
+        for word in self.seen.iter_mut().filter(|word| **word != 0) {
+            *word = 0;
+        }
+        self.seen_twice = false;
+    }
+
+    fn add(&mut self, place: &Range<usize>, name: &[u8], is_new: bool) {
         let hash = NameHasher::hash(name);
         let word = usize::try_from(hash >> 6 & 63).unwrap_or(0);
         if let Some(word) = self.seen.get_mut(word) {
@@ -240,15 +298,14 @@ impl Names {
             self.seen_twice |= *word & bit != 0;
             *word |= bit;
         }
-        self.places.push((start..start.saturating_add(name.len()), is_new));
+        self.places.push((place.clone(), is_new));
     }
 
     /// Whether a new name is another one's too.
-    fn clash(&self, text: &[u8]) -> bool {
-        let name = |place: &Range<usize>| text.get(place.clone());
-        let twice = |(at, (place, is_new)): (usize, &(Range<usize>, bool))| {
-            let same =
-                |(other, other_is_new): &(Range<usize>, bool)| (*is_new || *other_is_new) && name(other) == name(place);
+    fn clash(&self, old: &[u8], new: &[u8]) -> bool {
+        let name = |(place, is_new): &(Range<usize>, bool)| if *is_new { new } else { old }.get(place.clone());
+        let twice = |(at, one): (usize, &(Range<usize>, bool))| {
+            let same = |other: &(Range<usize>, bool)| (one.1 || other.1) && name(other) == name(one);
             self.places.iter().take(at).any(same)
         };
         self.seen_twice && self.places.iter().enumerate().any(twice)

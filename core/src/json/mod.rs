@@ -14,7 +14,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub use edit::{Appender, Editor, MemberChange, Renamed};
+pub use edit::{Appender, Editor, MemberChange, NewName, Renamed, Renamer};
 pub use find::{MemberName, Spelling};
 pub(crate) use name_hash::NameHasher;
 pub use parse::{number, unescape};

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use super::common::{bad_record, with_fields, wrong_kind};
 use super::{Outcome, Target};
 use crate::error::Result;
-use crate::json::{Json, NameHasher, Renamed, write_string};
+use crate::json::{Json, NameHasher, Renamed, Renamer, write_string};
 use crate::limits::RENAMED_NAMES_MAX;
 use crate::record::ConnectRecord;
 use crate::schema::{Field, Schema};
@@ -52,11 +52,19 @@ pub(crate) struct Renaming<C> {
     /// The last STRUCT schema and what became of it.
     schema: RefCell<Option<(Arc<Schema>, Arc<Schema>)>>,
     names: RefCell<NewNames>,
+    renamer: RefCell<Renamer>,
 }
 
 impl<C: NameChange> Renaming<C> {
     pub(crate) fn new(class: &'static str, target: Target, change: C) -> Self {
-        Self { class, target, change, schema: RefCell::default(), names: RefCell::default() }
+        Self {
+            class,
+            target,
+            change,
+            schema: RefCell::default(),
+            names: RefCell::default(),
+            renamer: RefCell::default(),
+        }
     }
 
     pub(crate) fn apply(&self, record: &mut ConnectRecord) -> Result<Outcome> {
@@ -108,17 +116,26 @@ impl<C: NameChange> Renaming<C> {
         let mut changed = false;
         for (key, value) in map.iter() {
             let new = match key {
-                Value::String(name) => self.new_name(name.as_bytes())?,
+                Value::String(name) => {
+                    self.with_new_name(name.as_bytes(), |new| new.map(|new| Value::String(new.text.clone())))?
+                }
                 _ => None,
             };
             changed |= new.is_some();
-            pairs.push((new.map_or_else(|| key.clone(), |new| Value::String(new.text)), value.clone()));
+            pairs.push((new.unwrap_or_else(|| key.clone()), value.clone()));
         }
         Ok(changed.then(|| Map::from_pairs(pairs)))
     }
 
     fn renamed_json(&self, json: &Json) -> Result<Option<Value>> {
-        Ok(match json.renamed(|member| Ok(self.new_name(member.raw_name)?.map(|new| new.raw)))? {
+        let renamed = self.renamer.borrow_mut().rename(json, |member, place| {
+            self.with_new_name(member.raw_name, |new| {
+                if let Some(new) = new {
+                    place.set(&new.raw);
+                }
+            })
+        })?;
+        Ok(match renamed {
             Renamed::Unchanged => None,
             Renamed::Edited(json) => Some(Value::Json(json)),
             Renamed::TakeApart => match json.parse() {
@@ -128,9 +145,10 @@ impl<C: NameChange> Renaming<C> {
         })
     }
 
-    fn new_name(&self, name: &[u8]) -> Result<Option<NewName>> {
+    /// Shows what becomes of a name.
+    fn with_new_name<T>(&self, name: &[u8], show: impl FnOnce(Option<&NewName>) -> T) -> Result<T> {
         if let Some(known) = self.names.borrow().get(name) {
-            return Ok(known.clone());
+            return Ok(show(known.as_ref()));
         }
         let new = self.change.new_name(&String::from_utf8_lossy(name))?.map(|new| {
             let mut quoted = Vec::with_capacity(new.len().saturating_add(2));
@@ -143,6 +161,7 @@ impl<C: NameChange> Renaming<C> {
         if names.len() < RENAMED_NAMES_MAX && name.len() <= REMEMBERED_NAME_BYTES_MAX {
             names.insert(Box::from(name), new.clone());
         }
-        Ok(new)
+        drop(names);
+        Ok(show(new.as_ref()))
     }
 }
