@@ -9,6 +9,10 @@ use super::header::HeaderForm;
 const BUFFER_BYTES_MIN: usize = 256 * 1024;
 /// Room at the buffer's end that is kept for completing a frame, at least, in bytes.
 const RESERVE_BYTES_MIN: usize = 32 * 1024;
+/// Filled buffers that are kept to be read into again once their frames are gone, in bytes together, at most …
+const RETIRED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// … and so many.
+const RETIRED_BUFFERS_MAX: usize = 16;
 /// Bytes of the length field and of the header-length field.
 const PREFIX_BYTES: usize = 8;
 
@@ -47,16 +51,31 @@ pub enum FrameError {
 /// Reads are bounded so that a frame never straddles two buffers: before the buffer's last part is reached, reading
 /// goes on only to the end of the frame under way. So bodies are not moved, but for a frame that is larger than any
 /// seen before on this connection; such moves are counted.
+///
+/// A filled buffer is read into again as soon as nobody has a slice of it any more: memory that was just used is in the
+/// caches and mapped, where new memory costs a page fault every 4 KiB.
 #[derive(Debug)]
 pub struct FrameDecoder {
     buffer: BytesMut,
+    /// Filled buffers, the last one behind.
+    retired: Vec<Retired>,
+    /// Bytes of the present buffer when nothing is in it.
+    buffer_bytes: usize,
     frame_max_seen: usize,
     moved: u64,
 }
 
+/// A buffer whose frames may still be about.
+#[derive(Debug)]
+struct Retired {
+    buffer: BytesMut,
+    /// Bytes that it holds when it is free.
+    bytes: usize,
+}
+
 impl Default for FrameDecoder {
     fn default() -> Self {
-        Self { buffer: BytesMut::new(), frame_max_seen: 0, moved: 0 }
+        Self { buffer: BytesMut::new(), retired: Vec::new(), buffer_bytes: 0, frame_max_seen: 0, moved: 0 }
     }
 }
 
@@ -68,17 +87,42 @@ impl FrameDecoder {
         let have = self.buffer.len();
         let spare = self.buffer.capacity().saturating_sub(have);
         if have == 0 && spare <= reserve {
-            self.buffer.reserve(BUFFER_BYTES_MIN.max(reserve.saturating_mul(2)));
+            self.take_empty_buffer(BUFFER_BYTES_MIN.max(reserve.saturating_mul(2)));
         }
         let wanted = self.missing();
         let spare = self.buffer.capacity().saturating_sub(have);
         if wanted > spare {
             self.moved = self.moved.saturating_add(have as u64);
             self.buffer.reserve(wanted.max(BUFFER_BYTES_MIN));
+            self.buffer_bytes = self.buffer.capacity();
         }
         let spare = self.buffer.capacity().saturating_sub(have);
         let len_max = if spare > reserve.max(wanted) { spare.saturating_sub(reserve).max(wanted) } else { wanted };
         (&mut self.buffer, len_max.max(1))
+    }
+
+    /// Goes over to an empty buffer of at least so many bytes: the last one of which nobody has a slice, or a new one.
+    fn take_empty_buffer(&mut self, bytes: usize) {
+        if self.buffer.try_reclaim(bytes) {
+            return;
+        }
+        let found = self.retired.iter_mut().rposition(|retired| retired.buffer.try_reclaim(bytes));
+        let next = match found {
+            Some(found) => self.retired.remove(found).buffer,
+            None => BytesMut::with_capacity(bytes),
+        };
+        let next_bytes = next.capacity();
+        let filled = std::mem::replace(&mut self.buffer, next);
+        let filled = Retired { buffer: filled, bytes: std::mem::replace(&mut self.buffer_bytes, next_bytes) };
+        // What is too small for the frames that come now is of no use any more.
+        self.retired.retain(|retired| retired.bytes >= bytes);
+        if filled.bytes >= bytes {
+            let kept: usize = self.retired.iter().map(|retired| retired.bytes).sum();
+            if self.retired.len() >= RETIRED_BUFFERS_MAX || kept.saturating_add(filled.bytes) > RETIRED_BYTES_MAX {
+                self.retired.drain(..1.min(self.retired.len()));
+            }
+            self.retired.push(filled);
+        }
     }
 
     /// Bytes that the frame under way still lacks (or its length field).
@@ -217,6 +261,26 @@ mod tests {
         let mut decoder = FrameDecoder::default();
         assert_eq!(feed(&mut decoder, &stream, &[usize::MAX, 5, 70_000, 3]).len(), 500);
         assert_eq!(decoder.moved_bytes(), 0);
+    }
+
+    #[test]
+    fn a_buffer_is_read_into_again_once_its_frames_are_gone() {
+        let mut decoder = FrameDecoder::default();
+        let (mut held, mut places) = (std::collections::VecDeque::new(), std::collections::BTreeSet::new());
+        for number in 0..5_000u32 {
+            let body = number.to_be_bytes().repeat(2_000);
+            for frame in feed(&mut decoder, &frame(b"h", &body), &[usize::MAX]) {
+                places.insert(frame.body.as_ptr().addr());
+                held.push_back(frame);
+            }
+            // What is held for longer than a buffer lasts is left alone.
+            if held.len() > 100 {
+                let oldest = held.pop_front().unwrap();
+                assert_eq!(oldest.body, (number - 100).to_be_bytes().repeat(2_000));
+            }
+        }
+        assert!(places.len() < 300, "{} places for 5,000 frames", places.len());
+        assert!(decoder.retired.len() <= 6, "{}", decoder.retired.len());
     }
 
     #[test]
