@@ -103,6 +103,7 @@ fn file_source(criterion: &mut Criterion) {
                     positions: Arc::default(),
                     host,
                     errant: Rc::default(),
+                    backlog: Rc::default(),
                 };
                 let mut source = FileSource::new(parsed, &context).unwrap();
                 at_once(source.start()).unwrap();

@@ -10,15 +10,20 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rmqc_core::chain::Chain;
 use rmqc_core::config::Properties;
+use rmqc_core::metrics::{Span, Step};
 use rmqc_core::position::{Position, RecordOffset, RecordPartition};
 use rmqc_core::record::{ConnectRecord, Extensions};
 use rmqc_core::registry::find_converter;
 use rmqc_core::transform::Outcome;
+use rmqc_io::shard::latency::{Latencies, TimeRuns};
+use rmqc_io::shard::steps::{Manner, OF_SOURCE, Passage, Steps};
 
 thread_local! {
     /// Allocations of this thread; the test runner's other threads are none of our business.
@@ -121,6 +126,32 @@ fn the_counter_counts() {
     let before = ALLOCATIONS.get();
     drop(std::hint::black_box(Box::new(7)));
     assert_eq!(ALLOCATIONS.get() - before, 1);
+}
+
+#[test]
+fn what_is_counted_is_not_allocated() {
+    let (steps, latencies) =
+        (Rc::new(Steps::new(OF_SOURCE, Rc::default(), Rc::default())), Latencies::of(&[Span::RecordToAck]));
+    let count_batch = |records: usize| {
+        steps.enter(Step::Poll, Manner::Starved);
+        steps.leave();
+        steps.ran(Step::Poll, records as u64);
+        steps.work();
+        let passage = Passage::begin(Some(steps.clone()), Step::Send, Manner::Blocked);
+        let mut times = TimeRuns::default();
+        (0..records).for_each(|at| times.push(at, Some(at as i64 / 10)));
+        steps.worked(records as u64, true);
+        passage.turn(Step::Send, Manner::Busy);
+        passage.pass(records as u64, Step::Ack, Manner::Busy);
+        passage.end(records as u64);
+        latencies.record_runs(Span::RecordToAck, &times, records, 1_000_000);
+        // The longest that the histograms have to hold, so that they need not grow later.
+        Step::ALL.iter().for_each(|step| steps.ran_for(*step, 1, Duration::from_secs(3600)));
+    };
+    (0..WARM_UP).for_each(|_| count_batch(300));
+    let before = ALLOCATIONS.get();
+    (0..RECORDS).for_each(|_| count_batch(300));
+    assert_eq!(ALLOCATIONS.get() - before, 0);
 }
 
 #[test]

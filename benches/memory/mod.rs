@@ -79,7 +79,7 @@ impl HostFile for Memory {
         Box::pin(ready(Err(refused())))
     }
     fn status(&self) -> io::Result<FileStatus> {
-        Ok(FileStatus { device: 1, inode: 1, len: self.0.len() as u64, is_file: true })
+        Ok(FileStatus { device: 1, inode: 1, len: self.0.len() as u64, is_file: true, modified_ms: None })
     }
     fn set_mark(&self, _name: &str) -> io::Result<()> {
         Err(refused())

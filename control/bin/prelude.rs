@@ -16,7 +16,7 @@ pub use rmqc_core::config::Properties;
 pub use rmqc_core::config::key::{ConfigError, ConfigErrors, ConfigKey, KeyKind, check_all};
 pub use rmqc_core::config::provider::{ConfigProvider, ProviderError, ProviderFactory, ProviderSettings};
 pub use rmqc_core::connector::{DynSinkTask, DynSourceTask, SinkTask, SourceTask};
-pub use rmqc_core::context::{ErrantRecords, TaskContext};
+pub use rmqc_core::context::{Backlog, ErrantRecords, TaskContext, Waiting};
 pub use rmqc_core::converter::{Converter, SchemaAndValue};
 pub use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 pub use rmqc_core::host::{FileStatus, Host, HostFile, HostWatch, LocalFuture};

@@ -23,6 +23,60 @@ pub struct TaskContext {
     pub host: Rc<dyn Host>,
     /// Where a sink reports bad records one by one.
     pub errant: Rc<ErrantRecords>,
+    /// Where a source says what waits for it.
+    pub backlog: Rc<Backlog>,
+}
+
+/// What waits in a source's outside system, in the source's own words: for people, never for decisions about records.
+///
+/// A source that knows says it at the end of a poll; one that does not leaves it alone, and its lag is not known.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    waiting: Cell<Waiting>,
+}
+
+/// What waits for a source, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Records, perhaps estimated.
+    pub records: Option<u64>,
+    /// Bytes.
+    pub bytes: Option<u64>,
+    /// When the oldest of it came to wait, in milliseconds since 1970.
+    pub since_ms: Option<i64>,
+}
+
+impl Waiting {
+    /// Nothing waits.
+    pub const NOTHING: Self = Self { records: Some(0), bytes: Some(0), since_ms: None };
+
+    /// Whether something is known to wait.
+    #[must_use]
+    pub fn is_something(&self) -> bool {
+        self.records.or(self.bytes).is_some_and(|count| count > 0)
+    }
+
+    /// How long the oldest has waited at this time, in milliseconds: 0 when nothing waits, none when that is not known.
+    #[must_use]
+    pub fn age_ms(&self, now_ms: i64) -> Option<u64> {
+        if self.records.or(self.bytes)? == 0 {
+            return Some(0);
+        }
+        self.since_ms.map(|since_ms| u64::try_from(now_ms.saturating_sub(since_ms)).unwrap_or(0))
+    }
+}
+
+impl Backlog {
+    /// This is what waits now.
+    pub fn set(&self, waiting: Waiting) {
+        self.waiting.set(waiting);
+    }
+
+    /// What was said last.
+    #[must_use]
+    pub fn get(&self) -> Waiting {
+        self.waiting.get()
+    }
 }
 
 /// The bad records of a sink's put, reported one by one. The runtime looks at it after every [`SinkTask::put`].
@@ -75,5 +129,31 @@ impl TaskContext {
     #[must_use]
     pub fn stored_offset(&self, partition: &RecordPartition) -> Option<&StoredPosition> {
         self.positions.iter().find(|stored| stored.partition == *partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_grows_older_by_itself() {
+        let backlog = Backlog::default();
+        assert_eq!((backlog.get().is_something(), backlog.get().age_ms(5)), (false, None), "nothing was said");
+        for (waiting, is_something, age_ms) in [
+            (Waiting::NOTHING, false, Some(0)),
+            (Waiting { records: Some(3), bytes: None, since_ms: Some(900) }, true, Some(100)),
+            (Waiting { records: None, bytes: Some(3), since_ms: Some(900) }, true, Some(100)),
+            (Waiting { records: Some(3), bytes: None, since_ms: None }, true, None),
+            (Waiting { records: Some(3), bytes: None, since_ms: Some(2000) }, true, Some(0)),
+            (Waiting { records: Some(0), bytes: Some(7), since_ms: Some(900) }, false, Some(0)),
+        ] {
+            backlog.set(waiting);
+            assert_eq!(
+                (backlog.get().is_something(), backlog.get().age_ms(1000)),
+                (is_something, age_ms),
+                "{waiting:?}"
+            );
+        }
     }
 }

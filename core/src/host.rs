@@ -28,6 +28,8 @@ pub struct FileStatus {
     pub len: u64,
     /// Whether it is a regular file (not a directory, pipe or device).
     pub is_file: bool,
+    /// When its content was last changed, in milliseconds since 1970; none where that is not known.
+    pub modified_ms: Option<i64>,
 }
 
 /// An open file. All calls may be dropped halfway; what they then did to the file is unknown for writes, nothing for

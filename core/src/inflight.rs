@@ -67,6 +67,27 @@ impl InFlight {
         sequence
     }
 
+    /// The position of a record that is not committed yet.
+    #[must_use]
+    pub fn position(&self, sequence: Sequence) -> Option<Position> {
+        let mut at = usize::try_from(sequence.checked_sub(self.head)?).ok()?;
+        let (mut counters, mut others) = (0usize, 0usize);
+        for run in &self.runs {
+            let before = if run.field.is_some() { &mut counters } else { &mut others };
+            let Some(behind) = at.checked_sub(run.len) else {
+                let place = before.saturating_add(at);
+                let offset = match run.field {
+                    Some(field) => RecordOffset::Counter { field, value: *self.counters.get(place)? },
+                    None => self.others.get(place)?.clone(),
+                };
+                return Some(Position { partition: run.partition.clone(), offset });
+            };
+            *before = before.saturating_add(run.len);
+            at = behind;
+        }
+        None
+    }
+
     /// The sequence that the next pushed record gets.
     #[must_use]
     pub fn next_sequence(&self) -> Sequence {
@@ -207,6 +228,7 @@ mod tests {
             inflight.push(position(a, n));
         }
         inflight.confirm(1..3);
+        assert_eq!([0, 3, 4].map(|n| inflight.position(n)), [Some(position(a, 0)), Some(position(a, 3)), None]);
         assert!(inflight.take_committable().is_empty());
         inflight.confirm(0..1);
         assert_eq!(inflight.take_committable(), vec![position(a, 2)]);

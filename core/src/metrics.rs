@@ -99,13 +99,18 @@ impl Step {
 }
 
 /// What one step of one task has done with its time since the task started.
+///
+/// A step does one thing at a time: the three never add up to more than has passed. Batches that are sent, or waited for,
+/// beside one another count as one; of these the busy ones come before the blocked ones. Transform and convert take turns
+/// record by record: their common time is measured, and divided as it was between them for some of the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepUse {
     /// Times that it ran: once a batch.
     pub runs: u64,
     /// Records that it had in hand.
     pub records: u64,
-    /// Working, or waiting for an answer to its own work (a target's write, a broker's answer), in microseconds.
+    /// Working, or waiting for an answer to its own work (a target's write, a broker's answer), in microseconds. A poll that
+    /// was waited for is that when it gave all that it was asked for, or its source says that more waits.
     pub busy_us: u64,
     /// Waiting because there was nothing to do, in microseconds.
     pub starved_us: u64,
@@ -273,11 +278,12 @@ pub struct Holding {
 pub struct ShardReport {
     /// Its tasks, in order of their ids.
     pub tasks: Vec<TaskReport>,
-    /// How long the steps of its tasks took, a batch each: microseconds, two digits.
+    /// How long the steps of its tasks took, a batch each: microseconds, two digits. What a batch was blocked counts, what a
+    /// step was starved does not.
     pub steps: Vec<(Step, Histogram<u64>)>,
     /// CPU time of its thread so far, in microseconds.
     pub cpu_us: u64,
-    /// Times without a yield of more than 10 ms.
+    /// Times without a yield of more than 10 ms, by the wall clock: a core that was taken away by others looks the same.
     pub stalls: u64,
     /// Microseconds in them.
     pub stalled_us: u64,

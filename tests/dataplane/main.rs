@@ -21,6 +21,7 @@ mod order;
 mod signed;
 mod spread;
 mod starts;
+mod steps;
 mod stops;
 mod support;
 mod tags;

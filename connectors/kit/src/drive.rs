@@ -32,6 +32,7 @@ pub(crate) fn context(host: &Rc<TestHost>, config: &Properties, positions: Vec<S
         positions: Arc::new(positions),
         host: host.clone(),
         errant: Rc::default(),
+        backlog: Rc::default(),
     }
 }
 

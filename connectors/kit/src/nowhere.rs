@@ -20,6 +20,7 @@ pub(crate) fn context(config: Properties) -> TaskContext {
         positions: Arc::default(),
         host: Rc::new(Nowhere),
         errant: Rc::default(),
+        backlog: Rc::default(),
     }
 }
 

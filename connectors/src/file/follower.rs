@@ -182,6 +182,11 @@ impl Follower {
         }
     }
 
+    /// Bytes that wait to be read, and when they were written at the latest, in ms since 1970.
+    pub fn waiting(&self) -> (u64, Option<i64>) {
+        self.reader.waiting()
+    }
+
     /// When the unterminated line is due.
     pub fn deadline(&self) -> Option<MonotonicTime> {
         match (self.unterminated, self.tail_seen) {

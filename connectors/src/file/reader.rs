@@ -10,7 +10,7 @@
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
-use rmqc_core::host::HostFile;
+use rmqc_core::host::{FileStatus, HostFile};
 use rmqc_core::limits::FILE_BLOCK_BYTES;
 
 use super::lines::{first_line, leftover};
@@ -52,12 +52,14 @@ pub(super) struct Reader {
     block: Bytes,
     /// Bytes that hold no complete line. Empty while `block` is not.
     tail: BytesMut,
+    /// Length of the file when it was last read, and when it had last been changed by then, in ms since 1970.
+    seen: (u64, Option<i64>),
 }
 
 impl Reader {
     pub fn new(position: u64, line_bytes_max: usize) -> Self {
         let (block, tail) = (Bytes::new(), BytesMut::new());
-        Self { line_bytes_max, position, settled: position == 0, block, tail }
+        Self { line_bytes_max, position, settled: position == 0, block, tail, seen: (position, None) }
     }
 
     /// The place from which reading would go on after the lines handed out so far.
@@ -68,6 +70,13 @@ impl Reader {
     /// Length of the unterminated line at the end of what was read.
     pub fn tail_len(&self) -> usize {
         self.tail.len()
+    }
+
+    /// Bytes of the file that were not handed out and are no unfinished line at its end, as of the last read; and when the
+    /// file had last been changed by then, in ms since 1970.
+    pub fn waiting(&self) -> (u64, Option<i64>) {
+        let (end, changed_ms) = self.seen;
+        (end.saturating_sub(self.position).saturating_sub(self.tail.len() as u64), changed_ms)
     }
 
     /// The next complete line of the current block.
@@ -103,7 +112,8 @@ impl Reader {
     /// What the file answers; the same call may follow.
     pub async fn read_on(&mut self, file: &dyn HostFile) -> io::Result<Progress> {
         self.block = Bytes::new();
-        let len = file.status()?.len;
+        let FileStatus { len, modified_ms, .. } = file.status()?;
+        self.seen = (len, modified_ms);
         if len < self.position {
             let position = std::mem::replace(self, Self::new(0, self.line_bytes_max)).position;
             return Ok(Progress::Truncated { position, len });

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rmqc_core::connector::SourceTask;
-use rmqc_core::context::TaskContext;
+use rmqc_core::context::{Backlog, TaskContext, Waiting};
 use rmqc_core::error::{ConnectError, Result, Stage};
 use rmqc_core::host::{Host, LocalFuture};
 use rmqc_core::position::{RecordPartition, Scalar, StoredPosition};
@@ -29,6 +29,11 @@ pub struct FileSource {
     followers: Vec<Follower>,
     /// The file that is asked first, so that a busy one does not starve the others.
     next: usize,
+    /// Told after each poll how much of the files is not read yet.
+    backlog: Rc<Backlog>,
+    /// Lines handed out so far, and their bytes.
+    lines: u64,
+    line_bytes: u64,
 }
 
 impl FileSource {
@@ -43,7 +48,36 @@ impl FileSource {
             Ok(Follower::new(name, &config, stored.flatten()))
         };
         let followers = config.filenames.iter().map(follower).collect::<Result<_>>()?;
-        Ok(Self { host: context.host.clone(), batch_records_max: config.batch_records_max, followers, next: 0 })
+        Ok(Self {
+            host: context.host.clone(),
+            batch_records_max: config.batch_records_max,
+            followers,
+            next: 0,
+            backlog: context.backlog.clone(),
+            lines: 0,
+            line_bytes: 0,
+        })
+    }
+
+    /// Says how much of the files was not read by the last look at them. Lines that wait are guessed from those before.
+    fn tell_backlog(&self) {
+        let (mut bytes, mut since_ms) = (0u64, None::<i64>);
+        for (waiting, changed_ms) in self.followers.iter().map(Follower::waiting).filter(|(waiting, _)| *waiting > 0) {
+            bytes = bytes.saturating_add(waiting);
+            since_ms = [since_ms, changed_ms].into_iter().flatten().min();
+        }
+        // A line's end counts as one byte.
+        let records = match u128::from(self.line_bytes).saturating_add(u128::from(self.lines)) {
+            _ if bytes == 0 => Some(0),
+            0 => None,
+            all => u64::try_from(u128::from(bytes).saturating_mul(u128::from(self.lines)).div_ceil(all)).ok(),
+        };
+        self.backlog.set(Waiting { records, bytes: Some(bytes), since_ms });
+    }
+
+    fn count(&mut self, lines: usize, bytes: usize) {
+        self.lines = self.lines.saturating_add(lines as u64);
+        self.line_bytes = self.line_bytes.saturating_add(bytes as u64);
     }
 
     /// Asks each file that may have something, in turn, until the batch is full.
@@ -116,7 +150,7 @@ impl SourceTask for FileSource {
     }
 
     async fn poll(&mut self, batch: &mut RecordBatch) -> Result<()> {
-        let before = batch.len();
+        let (before, bytes_before) = (batch.len(), batch.bytes());
         let records_max = before.saturating_add(self.batch_records_max);
         let host = self.host.clone();
         loop {
@@ -126,7 +160,10 @@ impl SourceTask for FileSource {
             if pass.is_full() {
                 return Ok(());
             }
-            self.pass(&mut pass).await?;
+            let passed = self.pass(&mut pass).await;
+            self.count(batch.len().saturating_sub(before), batch.bytes().saturating_sub(bytes_before));
+            self.tell_backlog();
+            passed?;
             if batch.len() > before {
                 return Ok(());
             }

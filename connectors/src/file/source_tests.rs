@@ -544,3 +544,29 @@ fn read_all_despite_faults(source: &mut FileSource) -> Vec<(Vec<u8>, u64)> {
         }
     }
 }
+
+#[test]
+fn what_is_not_read_yet_is_told_after_each_poll() {
+    let (host, dir) = (TestHost::new(), TempDir::new());
+    let path = dir.path("in");
+    fs::write(&path, "12345678\n".repeat(10) + "unfinished").unwrap();
+    let context = context(&host, &[("filename", text(&path)), ("batch.size", "4")], vec![]);
+    let backlog = context.backlog.clone();
+    let mut source = FileSource::new(FileSourceConfig::parse(&context.config).unwrap(), &context).unwrap();
+    run(source.start()).unwrap();
+    let mut poll = || {
+        let mut batch = batch();
+        poll_for(PATIENCE, source.poll(&mut batch)).map(Result::unwrap);
+        let waiting = backlog.get();
+        assert_eq!(waiting.since_ms.is_some(), waiting.is_something(), "{waiting:?}");
+        (batch.len(), waiting.bytes, waiting.records)
+    };
+    // The unfinished line is not told apart before it is looked at.
+    assert_eq!(poll(), (4, Some(6 * 9 + 10), Some(8)));
+    assert_eq!(poll(), (4, Some(2 * 9 + 10), Some(4)));
+    assert_eq!(poll(), (2, Some(0), Some(0)));
+    assert_eq!(poll(), (0, Some(0), Some(0)));
+    append(&path, b" line\n12345678\n");
+    host.touch();
+    assert_eq!(poll(), (2, Some(0), Some(0)));
+}

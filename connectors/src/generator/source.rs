@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use rmqc_core::clock::MonotonicTime;
 use rmqc_core::connector::SourceTask;
-use rmqc_core::context::TaskContext;
+use rmqc_core::context::{Backlog, TaskContext, Waiting};
 use rmqc_core::error::{ConnectError, Result, Stage};
 use rmqc_core::host::Host;
 use rmqc_core::limits::FILE_BLOCK_BYTES;
@@ -42,6 +42,8 @@ pub struct GeneratorSource {
     /// Records made since `started`, and those that were let go by.
     made: u64,
     started: Option<MonotonicTime>,
+    /// Told by how many records it is late.
+    backlog: Rc<Backlog>,
 }
 
 impl GeneratorSource {
@@ -68,13 +70,17 @@ impl GeneratorSource {
             next,
             made: 0,
             started: None,
+            backlog: context.backlog.clone(),
             config,
         })
     }
 
     /// How many records may be made now; waits until it is at least one. Safe to drop.
     async fn due(&mut self) -> usize {
-        let Some(rate) = self.config.records_per_second else { return usize::MAX };
+        let Some(rate) = self.config.records_per_second else {
+            self.backlog.set(Waiting::NOTHING);
+            return usize::MAX;
+        };
         loop {
             let now = self.host.monotonic();
             let elapsed = now.saturating_sub(*self.started.get_or_insert(now));
@@ -85,6 +91,7 @@ impl GeneratorSource {
                 due = burst_max;
                 self.made = u64::try_from(scheduled.saturating_sub(due)).unwrap_or(u64::MAX);
             }
+            self.tell_late(due, rate);
             if due > 0 {
                 return usize::try_from(due).unwrap_or(usize::MAX);
             }
@@ -92,6 +99,14 @@ impl GeneratorSource {
             let next_at = Duration::from_nanos(u64::try_from(next_ns).unwrap_or(u64::MAX));
             self.host.sleep(next_at.saturating_sub(elapsed)).await;
         }
+    }
+
+    /// Says how late it is: of so many records that are due, what one poll does not make waits for the next.
+    fn tell_late(&self, due: u128, rate: u64) {
+        let late = u64::try_from(due).unwrap_or(u64::MAX).saturating_sub(self.config.batch_records_max as u64);
+        let age_ms = late.saturating_mul(1000).checked_div(rate).and_then(|ms| i64::try_from(ms).ok()).unwrap_or(0);
+        let since_ms = (late > 0).then(|| self.host.unix_ms().saturating_sub(age_ms));
+        self.backlog.set(Waiting { records: Some(late), bytes: None, since_ms });
     }
 
     /// Adds up to `records_max` records whose values share one block.
@@ -188,6 +203,7 @@ fn letters(seed: u64) -> Bytes {
 mod tests {
     use std::collections::BTreeSet;
 
+    use rmqc_core::clock::Clock;
     use rmqc_core::position::StoredPosition;
 
     use super::*;
@@ -275,6 +291,28 @@ mod tests {
         };
         assert_eq!([made(&mut source, 0), made(&mut source, 50), made(&mut source, 10_000)], [1, 5, 10]);
         assert_eq!([made(&mut source, 10), made(&mut source, 100)], [1, 10]);
+    }
+
+    #[test]
+    fn a_task_that_is_late_says_by_how_much() {
+        let host = TestHost::new();
+        let config = [("records.per.second", "100"), ("batch.size", "10")];
+        let context = context(&host, &config, vec![]);
+        let mut source = GeneratorSource::new(GeneratorConfig::parse(&context.config).unwrap(), &context).unwrap();
+        let mut poll = |ms| {
+            host.advance(Duration::from_millis(ms));
+            let mut batch = RecordBatch::new(1000, usize::MAX);
+            poll_for(10, source.poll(&mut batch));
+            let waiting = context.backlog.get();
+            (batch.len(), waiting.records, waiting.age_ms(host.unix_ms()))
+        };
+        assert_eq!(poll(0), (1, Some(0), Some(0)));
+        assert_eq!(poll(500), (10, Some(40), Some(400)));
+        assert_eq!(poll(0), (10, Some(30), Some(300)));
+        for _ in 0..3 {
+            poll(0);
+        }
+        assert_eq!(poll(0), (0, Some(0), Some(0)));
     }
 
     #[test]

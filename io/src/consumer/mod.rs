@@ -29,6 +29,7 @@ use crate::local::{Event, first, join_all};
 use crate::remoting::client::Client;
 use crate::remoting::route::QueueAddress;
 use crate::shard::memory::Share;
+use crate::shard::steps::Steps;
 
 /// How a consumer reads.
 #[derive(Clone)]
@@ -97,10 +98,16 @@ pub struct Taken {
 }
 
 impl<D: Driver> Consumer<D> {
-    /// A consumer that is not yet a member; `reading` is told how far it reads.
+    /// A consumer that is not yet a member; `reading` is told how far it reads, `steps` when its readers have no room.
     #[must_use]
-    pub fn new(client: Client<D>, settings: ConsumerSettings, share: Share, reading: Rc<Reading>) -> Self {
-        let budget = Budget::new(settings.buffered_bytes_max, share);
+    pub fn new(
+        client: Client<D>,
+        settings: ConsumerSettings,
+        share: Share,
+        reading: Rc<Reading>,
+        steps: Rc<Steps>,
+    ) -> Self {
+        let budget = Budget::new(settings.buffered_bytes_max, share, reading.pulled_bytes.clone(), steps);
         Self {
             client,
             settings,
@@ -229,8 +236,7 @@ impl<D: Driver> Consumer<D> {
     }
 
     fn start_queue(&mut self, target: QueueAddress, offset: i64, grant: Option<Grant>) {
-        let reading = Rc::new(QueueReading::default());
-        reading.done.set(offset);
+        let reading = Rc::new(QueueReading::new(target.queue.clone(), offset));
         let buffer = self.start_reader(&target, &reading);
         let partition = queue_partition(&target);
         self.queues.push(OwnedQueue { target, partition, reading, committed: Some(offset), buffer, grant });
@@ -327,10 +333,12 @@ impl<D: Driver> Consumer<D> {
         self.queues.iter().flat_map(|owned| std::mem::take(&mut *owned.buffer.warnings.borrow_mut())).collect()
     }
 
-    /// The sink has accepted everything of `queue` below `next_offset`; `bytes` of the buffer are free again.
-    pub fn done(&mut self, queue: usize, next_offset: i64, bytes: usize) {
+    /// The sink has accepted everything of `queue` below `next_offset`, the last message of which was stored at `stored_ms`;
+    /// `bytes` of the buffer are free again.
+    pub fn done(&mut self, queue: usize, next_offset: i64, stored_ms: Option<i64>, bytes: usize) {
         if let Some(owned) = self.queues.get_mut(queue) {
             owned.reading.done.set(next_offset);
+            owned.reading.stored_ms.set(stored_ms.or(owned.reading.stored_ms.get()));
         }
         self.budget.give_back(bytes);
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rmqc_core::error::{ConnectError, Retry, Stage};
+use rmqc_core::metrics::Step;
 use rmqc_core::tolerance::Backoff;
 
 use super::reading::QueueReading;
@@ -26,6 +27,7 @@ use crate::remoting::connection::{CallError, Request, Response};
 use crate::remoting::message::{Message, messages};
 use crate::remoting::route::QueueAddress;
 use crate::shard::memory::Share;
+use crate::shard::steps::{Manner, Passage, Steps};
 
 /// Longest time that the broker may keep a pull waiting for a new message.
 const SUSPEND: Duration = Duration::from_secs(15);
@@ -73,13 +75,15 @@ pub struct Budget {
     freed: Event,
     /// The task's part of the shard's memory.
     share: Rc<Share>,
+    /// Told when readers wait for room.
+    steps: Rc<Steps>,
 }
 
 impl Budget {
-    /// A budget of so many bytes, within what the shard has.
+    /// A budget of so many bytes, within what the shard has; `used` of them are taken.
     #[must_use]
-    pub fn new(limit: usize, share: Share) -> Self {
-        Self { used: Rc::new(Cell::new(0)), limit, freed: Event::default(), share: Rc::new(share) }
+    pub fn new(limit: usize, share: Share, used: Rc<Cell<usize>>, steps: Rc<Steps>) -> Self {
+        Self { used, limit, freed: Event::default(), share: Rc::new(share), steps }
     }
 
     fn take(&self, bytes: usize) {
@@ -227,6 +231,7 @@ impl<D: Driver> Puller<D> {
             if self.budget.has_room() {
                 return true;
             }
+            let _waiting = Passage::begin(Some(self.budget.steps.clone()), Step::Pull, Manner::Blocked);
             let room = first(self.budget.freed.since(freed.0), self.budget.share.freed().since(freed.1));
             let _ = first(room, self.buffer.closing.since(closing)).await;
         }
@@ -288,6 +293,9 @@ impl<D: Driver> Puller<D> {
             self.buffer.max_offset.set(max);
             self.buffer.reading.max.set(Some(max));
         }
+        if let Some(min) = fields.number("minOffset") {
+            self.buffer.reading.min.set(Some(min));
+        }
         if offset > place.expected {
             // The prediction was too far: what lies between must be asked for.
             return Ok(Continue::Afresh);
@@ -334,6 +342,9 @@ impl<D: Driver> Puller<D> {
                     found.push(message);
                 }
             }
+        }
+        if let (None, Some(first)) = (self.buffer.reading.stored_ms.get(), found.first()) {
+            self.buffer.reading.stored_ms.set(Some(first.store_ms));
         }
         if next <= place.expected && new {
             return Err(self.malformed("nextBeginOffset does not lie behind the messages"));

@@ -24,6 +24,8 @@ use super::{Driver, StreamRead};
 const SLICE: Duration = Duration::from_micros(500);
 /// How long the data class runs before I/O, timers and the control class get their turn, whether it yields or not.
 const TURN: Duration = Duration::from_millis(1);
+/// A poll that takes longer is a stall: nothing else of the executor had its turn meanwhile.
+const STALL: Duration = Duration::from_millis(10);
 /// A pause between two polls from which on the executor has surely looked at I/O: that takes several system calls.
 const PAUSE: Duration = Duration::from_micros(2);
 /// Bytes of rings taken at once. At most one is unread, apart from the watchdog's.
@@ -60,7 +62,23 @@ pub(super) struct Hub {
     /// When the executor last looked at I/O, as far as can be told from here.
     turn_start: Cell<Instant>,
     last_poll_end: Cell<Instant>,
+    /// Whose future is being polled; 0 for those that nobody has said anything about.
+    owner: Cell<u64>,
+    on_stall: RefCell<Option<StallHook>>,
     pool: BlockingPool,
+}
+
+/// Told after each stall of its executor: whose future it was, and how long it took.
+pub type StallHook = Rc<dyn Fn(u64, Duration)>;
+
+/// Makes this thread's executor tell of its stalls.
+pub fn on_stall(hook: StallHook) {
+    with(|hub| *hub.on_stall.borrow_mut() = Some(hook));
+}
+
+/// Says whose future is being polled, until that poll ends.
+pub fn poll_belongs_to(owner: u64) {
+    with(|hub| hub.owner.set(owner));
 }
 
 /// Calls with this thread's hub, if it runs an executor.
@@ -120,7 +138,16 @@ impl Hub {
     }
 
     fn end_poll(&self) {
-        self.last_poll_end.set(Instant::now());
+        let now = Instant::now();
+        self.last_poll_end.set(now);
+        let owner = self.owner.replace(0);
+        let took = now.saturating_duration_since(self.slice_start.get());
+        if took > STALL {
+            let hook = self.on_stall.borrow().clone();
+            if let Some(hook) = hook {
+                hook(owner, took);
+            }
+        }
     }
 
     fn finish(&self, end: ExecutorEnd) {
@@ -251,6 +278,8 @@ where
         slice_start: Cell::new(Instant::now()),
         turn_start: Cell::new(Instant::now()),
         last_poll_end: Cell::new(Instant::now()),
+        owner: Cell::new(0),
+        on_stall: RefCell::new(None),
         pool: BlockingPool::new(),
     });
     HUB.with(|place| *place.borrow_mut() = Some(Rc::clone(&hub)));

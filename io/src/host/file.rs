@@ -28,7 +28,18 @@ pub(super) fn open_append(path: &Path) -> io::Result<File> {
 }
 
 pub(super) fn status_of(metadata: &Metadata) -> FileStatus {
-    FileStatus { device: metadata.dev(), inode: metadata.ino(), len: metadata.len(), is_file: metadata.is_file() }
+    FileStatus {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        len: metadata.len(),
+        is_file: metadata.is_file(),
+        modified_ms: Some(unix_ms_of(metadata.mtime(), metadata.mtime_nsec())),
+    }
+}
+
+/// A file's time in milliseconds.
+fn unix_ms_of(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
 }
 
 /// Status of a path, following symbolic links, from what this machine knows: a network file system is not asked anew.
@@ -44,7 +55,8 @@ pub(super) fn status_of_path(path: &Path) -> io::Result<FileStatus> {
     let status = unsafe { status.assume_init() };
     let is_file = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFREG;
     let device = libc::makedev(status.stx_dev_major, status.stx_dev_minor);
-    Ok(FileStatus { device, inode: status.stx_ino, len: status.stx_size, is_file })
+    let modified_ms = Some(unix_ms_of(status.stx_mtime.tv_sec, i64::from(status.stx_mtime.tv_nsec)));
+    Ok(FileStatus { device, inode: status.stx_ino, len: status.stx_size, is_file, modified_ms })
 }
 
 /// Reads once at `offset` into the buffer's spare room, at most `len` bytes.

@@ -1,7 +1,6 @@
 //! The open batches of a producer, found without a search: by topic, then by queue.
 
 use super::TopicIndex;
-use super::batch::OpenBatch;
 
 /// Which open batch a record belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,17 +17,22 @@ impl Lane {
 }
 
 /// Open batches, at most one a lane.
-#[derive(Default)]
-pub(super) struct Lanes {
+pub(super) struct Lanes<B> {
     /// By topic, then by place.
-    batches: Vec<Vec<Option<OpenBatch>>>,
+    batches: Vec<Vec<Option<B>>>,
     /// Lanes that have one, in the order in which they got it.
     open: Vec<Lane>,
 }
 
-impl Lanes {
+impl<B> Default for Lanes<B> {
+    fn default() -> Self {
+        Self { batches: Vec::new(), open: Vec::new() }
+    }
+}
+
+impl<B> Lanes<B> {
     /// The lane's batch; a new one if it has none.
-    pub fn batch(&mut self, lane: Lane, new: impl FnOnce() -> OpenBatch) -> &mut OpenBatch {
+    pub fn batch(&mut self, lane: Lane, new: impl FnOnce() -> B) -> &mut B {
         let (topic, place) = (lane.topic.0, lane.place());
         if self.batches.len() <= topic {
             self.batches.resize_with(topic.saturating_add(1), Vec::new);
@@ -47,7 +51,7 @@ impl Lanes {
     }
 
     /// Takes every batch out, the oldest first.
-    pub fn take_all(&mut self) -> Vec<(Lane, OpenBatch)> {
+    pub fn take_all(&mut self) -> Vec<(Lane, B)> {
         let lanes = std::mem::take(&mut self.open);
         let batches = &mut self.batches;
         let take = |lane: Lane| {
@@ -65,23 +69,18 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     #[test]
     fn batches_are_found_again_and_leave_in_their_order() {
         let lane = |topic, queue| Lane { topic: TopicIndex(topic), queue };
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::<Vec<u8>>::default();
         assert!(lanes.is_empty() && lanes.take_all().is_empty());
-        let order = [lane(1, Some(3)), lane(0, None), lane(1, None), lane(1, Some(3))];
-        for (sequence, lane) in order.into_iter().enumerate() {
-            lanes.batch(lane, OpenBatch::default).push(&Bytes::from_static(b"x"), b"", sequence as u64);
+        for (number, lane) in (0..).zip([lane(1, Some(3)), lane(0, None), lane(1, None), lane(1, Some(3))]) {
+            lanes.batch(lane, Vec::new).push(number);
         }
-        let messages = |taken: Vec<(Lane, OpenBatch)>| {
-            taken.into_iter().map(|(lane, batch)| (lane, batch.messages())).collect::<Vec<_>>()
-        };
-        assert_eq!(messages(lanes.take_all()), [(lane(1, Some(3)), 2), (lane(0, None), 1), (lane(1, None), 1)]);
+        let order = [(lane(1, Some(3)), vec![0, 3]), (lane(0, None), vec![1]), (lane(1, None), vec![2])];
+        assert_eq!(lanes.take_all(), order);
         assert!(lanes.is_empty());
     }
 }

@@ -17,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::inflight::Sequence;
 use rmqc_core::limits::MESSAGE_BODY_BYTES_MAX;
+use rmqc_core::metrics::{Span, Step};
 use rmqc_core::tolerance::Backoff;
 
 use self::batch::{OpenBatch, SealedBatch};
@@ -29,6 +30,8 @@ use crate::remoting::client::{AUTO_TOPIC_QUEUES, Client, ROUTE_REFRESH, TEMPLATE
 use crate::remoting::code::request;
 use crate::remoting::connection::{CallError, Request, Response};
 use crate::remoting::route::{QueueAddress, Route, queue_index};
+use crate::shard::latency::{Latencies, TimeRuns};
+use crate::shard::steps::{Manner, Passage, Steps};
 use crate::shard::trouble::Trouble;
 
 /// Attempts for an answer whose cause is not known, before the task fails.
@@ -103,6 +106,22 @@ struct Topic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TopicIndex(usize);
 
+/// What is told of the way of a task's records.
+#[derive(Clone)]
+pub struct Watch {
+    /// How batches fare.
+    pub steps: Rc<Steps>,
+    /// How long records take to their confirmation.
+    pub latencies: Rc<Latencies>,
+}
+
+/// A batch that still takes records, with their times.
+#[derive(Default)]
+struct Open {
+    batch: OpenBatch,
+    times: TimeRuns,
+}
+
 struct Shared<D> {
     client: Client<D>,
     settings: ProducerSettings,
@@ -119,6 +138,8 @@ struct Shared<D> {
     last_warning: Cell<Option<Instant>>,
     /// Told why deliveries are held up, while they are.
     trouble: Rc<Trouble>,
+    /// Told how deliveries fare, if anybody wants to know.
+    watch: Option<Watch>,
     /// The producer is gone: deliveries end at their next step.
     closed: Cell<bool>,
 }
@@ -128,15 +149,21 @@ pub struct Producer<D> {
     shared: Rc<Shared<D>>,
     topics: Vec<Topic>,
     by_name: HashMap<Arc<str>, TopicIndex>,
-    open: Lanes,
+    open: Lanes<Open>,
     open_bytes: u64,
 }
 
 impl<D: Driver> Producer<D> {
     /// A producer over the task's client; `turns` are shared by the tasks of one connector on this shard. `trouble` is told
-    /// what deliveries wait out.
+    /// what deliveries wait out, `watch` how they fare.
     #[must_use]
-    pub fn new(client: Client<D>, settings: ProducerSettings, turns: QueueTurns, trouble: Rc<Trouble>) -> Self {
+    pub fn new(
+        client: Client<D>,
+        settings: ProducerSettings,
+        turns: QueueTurns,
+        trouble: Rc<Trouble>,
+        watch: Option<Watch>,
+    ) -> Self {
         let shared = Shared {
             client,
             settings,
@@ -150,6 +177,7 @@ impl<D: Driver> Producer<D> {
             buffers: RefCell::default(),
             last_warning: Cell::new(None),
             trouble,
+            watch,
             closed: Cell::new(false),
         };
         Self {
@@ -191,6 +219,14 @@ impl<D: Driver> Producer<D> {
         self.topics.push(Topic { name: name.clone(), route, queues, fetched: Instant::now(), rotation });
         self.by_name.insert(name, index);
         Ok(index)
+    }
+
+    /// The handle of a topic whose route is known and fresh: what [`Producer::topic`] would give without waiting.
+    #[must_use]
+    pub fn fresh_topic(&self, name: &str) -> Option<TopicIndex> {
+        let index = self.by_name.get(name).copied()?;
+        let fresh = self.topics.get(index.0).is_some_and(|topic| topic.fetched.elapsed() <= ROUTE_REFRESH);
+        fresh.then_some(index)
     }
 
     /// The topic's name.
@@ -236,6 +272,22 @@ impl<D: Driver> Producer<D> {
         properties: &[u8],
         sequence: Sequence,
     ) -> Result<()> {
+        self.append_timed(topic, key, body, properties, (sequence, None))
+    }
+
+    /// The same for a record whose time from then to its confirmation counts: its sequence comes with its time in ms since
+    /// 1970, if it has one.
+    ///
+    /// # Errors
+    /// As for [`Producer::append`].
+    pub fn append_timed(
+        &mut self,
+        topic: TopicIndex,
+        key: Option<&str>,
+        body: &Bytes,
+        properties: &[u8],
+        (sequence, time_ms): (Sequence, Option<i64>),
+    ) -> Result<()> {
         if body.len() > MESSAGE_BODY_BYTES_MAX {
             let what = format!("body of {} bytes; a message holds at most {MESSAGE_BODY_BYTES_MAX}", body.len());
             return Err(ConnectError::new(Stage::Send, Retry::BadRecord, what));
@@ -244,15 +296,17 @@ impl<D: Driver> Producer<D> {
         let queue = key.filter(|key| !key.is_empty()).map(|key| queue_index(key, queues));
         let lane = Lane { topic, queue };
         let settings = self.shared.settings;
-        let batch = self.open.batch(lane, || OpenBatch::new(self.shared.buffer()));
+        let open = self.open.batch(lane, || self.shared.open());
+        let batch = &open.batch;
         let full = batch.messages() > 0
             && (batch.messages() >= settings.batch_messages_max
                 || self.topics.get(topic.0).is_some_and(|topic| topic.name.starts_with(RETRY_TOPIC_PREFIX))
                 || batch.bytes_with(body.len(), properties.len()) > settings.batch_bytes_max.min(BATCH_BODY_BYTES_MAX));
-        let full = full.then(|| std::mem::replace(batch, OpenBatch::new(self.shared.buffer())));
-        batch.push(body, properties, sequence);
+        let full = full.then(|| std::mem::replace(open, self.shared.open()));
+        open.times.push(open.batch.messages(), time_ms);
+        open.batch.push(body, properties, sequence);
         if let Some(full) = full {
-            self.dispatch(lane, full.seal());
+            self.dispatch(lane, full);
         }
         self.open_bytes = self.open_bytes.saturating_add(body.len() as u64);
         Ok(())
@@ -260,8 +314,8 @@ impl<D: Driver> Producer<D> {
 
     /// Sends every open batch, full or not.
     pub fn flush(&mut self) {
-        for (lane, batch) in self.open.take_all() {
-            self.dispatch(lane, batch.seal());
+        for (lane, open) in self.open.take_all() {
+            self.dispatch(lane, open);
         }
     }
 
@@ -302,7 +356,8 @@ impl<D: Driver> Producer<D> {
     }
 
     /// Starts the delivery of a batch. Its place in its queue's line is taken here, in the order of these calls.
-    fn dispatch(&mut self, lane: Lane, batch: SealedBatch) {
+    fn dispatch(&mut self, lane: Lane, open: Open) {
+        let (batch, times) = (open.batch.seal(), open.times);
         self.open_bytes = self.open_bytes.saturating_sub(batch.payload_bytes);
         let shared = self.shared.clone();
         let Some(topic) = self.topics.get_mut(lane.topic.0) else { return };
@@ -318,7 +373,10 @@ impl<D: Driver> Producer<D> {
         shared.underway.set(shared.underway.get().saturating_add(1));
         shared.underway_bytes.set(shared.underway_bytes.get().saturating_add(batch.payload_bytes));
         let turn = shared.turns.of(&target.queue).acquire();
+        let steps = shared.watch.as_ref().map(|watch| watch.steps.clone());
         let delivery = Delivery {
+            passage: Passage::begin(steps, Step::Send, Manner::Blocked),
+            times,
             shared,
             topic: topic.name.clone(),
             queues: topic.queues,
@@ -347,6 +405,10 @@ struct Delivery<D> {
     keyed: bool,
     target: QueueAddress,
     batch: SealedBatch,
+    /// The times of its records.
+    times: TimeRuns,
+    /// Its way through the steps, from its being sealed to its confirmation.
+    passage: Passage,
 }
 
 impl<D: Driver> Delivery<D> {
@@ -361,7 +423,7 @@ impl<D: Driver> Delivery<D> {
             }
             let outcome = self.attempt().await;
             match judge(&outcome) {
-                Verdict::Stored => return self.shared.confirm(self.batch),
+                Verdict::Stored => return self.stored(),
                 Verdict::Never(Retry::BadRecord) => return self.find_refused(&outcome).await,
                 Verdict::Never(retry) => return self.give_up(retry, &outcome),
                 Verdict::Doubtful if attempt >= DOUBTFUL_ATTEMPTS_MAX => return self.give_up(Retry::Fatal, &outcome),
@@ -386,7 +448,9 @@ impl<D: Driver> Delivery<D> {
             }
         };
         self.shared.singled_out(parts.len());
+        let mut times = self.times.singles(parts.len());
         for single in parts {
+            self.times = times.next().unwrap_or_default();
             let (sequence, item) = (single.sequence, single.item.clone());
             self.batch = single.batch;
             let refusal = if alone { Some(reason(outcome)) } else { self.send_single().await };
@@ -415,7 +479,7 @@ impl<D: Driver> Delivery<D> {
             let outcome = self.attempt().await;
             match judge(&outcome) {
                 Verdict::Stored => {
-                    self.shared.confirm(std::mem::take(&mut self.batch));
+                    self.stored();
                     return None;
                 }
                 Verdict::Never(Retry::BadRecord) => return Some(reason(&outcome)),
@@ -433,6 +497,16 @@ impl<D: Driver> Delivery<D> {
         }
     }
 
+    /// The broker has confirmed what was sent.
+    fn stored(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        self.passage.end(batch.messages as u64);
+        if let Some(watch) = &self.shared.watch {
+            watch.latencies.record_runs(Span::RecordToAck, &self.times, batch.messages, crate::host::unix_ms());
+        }
+        self.shared.confirm(batch);
+    }
+
     /// Sends to where the queue's broker is, as far as anybody knows by now.
     async fn attempt(&mut self) -> std::result::Result<Response, CallError> {
         let route = self.shared.client.known_route(&self.topic);
@@ -442,10 +516,13 @@ impl<D: Driver> Delivery<D> {
         }
         let window = self.shared.window(&self.target.address);
         let _permit = window.acquire().await;
+        self.passage.turn(Step::Send, Manner::Busy);
         let client = &self.shared.client;
         let connection = client.connection(&self.target.address).await?;
         let timeout = client.settings().operation_timeout;
-        connection.call(&self.request(client), timeout).await
+        let answer = connection.call(&self.request(client), timeout);
+        self.passage.pass(self.batch.messages as u64, Step::Ack, Manner::Busy);
+        answer.await
     }
 
     /// A batch request; a single one for what can't be batched.
@@ -477,6 +554,7 @@ impl<D: Driver> Delivery<D> {
 
     async fn pause(&self, attempt: u32, reroute: bool, outcome: &std::result::Result<Response, CallError>) {
         self.shared.retried(&self.target, outcome);
+        self.passage.turn(Step::Send, Manner::Blocked);
         D::sleep(Backoff::TARGET.delay(attempt, self.shared.client.random())).await;
         if !reroute || self.shared.closed.get() {
             return;
@@ -526,9 +604,10 @@ impl<D> Shared<D> {
         windows.entry(address.clone()).or_insert_with(|| Semaphore::new(permits)).clone()
     }
 
-    fn buffer(&self) -> BytesMut {
+    fn open(&self) -> Open {
         let pooled = self.buffers.borrow_mut().pop();
-        pooled.unwrap_or_else(|| BytesMut::with_capacity(8 * 1024))
+        let buffer = pooled.unwrap_or_else(|| BytesMut::with_capacity(8 * 1024));
+        Open { batch: OpenBatch::new(buffer), times: TimeRuns::default() }
     }
 
     fn confirm(&self, mut batch: SealedBatch) {

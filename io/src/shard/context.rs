@@ -1,23 +1,25 @@
 //! What the tasks of one shard share.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
-use hdrhistogram::Histogram;
 use rmqc_core::command::{ShardEvent, TaskSpec};
 use rmqc_core::config::connector::is_direct_task;
+use rmqc_core::context::Backlog;
 use rmqc_core::host::Host;
 use rmqc_core::id::{Generation, ShardId, TaskId};
-use rmqc_core::metrics::{Latency, Span, TaskCounters, TaskReport};
-use rmqc_core::record::ConnectRecord;
+use rmqc_core::metrics::{FailedRecord, Span, Step, TaskCounters, TaskReport, WindowUse};
 use rmqc_core::registry::TaskBuilder;
 use rmqc_core::tap::TapStage;
 
+use super::failures::Failures;
+use super::latency::Latencies;
 use super::mailbox::Events;
 use super::memory::Memory;
+use super::stalls::Stalls;
+use super::steps::{Manner, OF_DIRECT, OF_SINK, OF_SOURCE, StepTimes, Steps};
 use super::trouble::Troubles;
 use crate::consumer::reading::Reading;
 use crate::local::Event;
@@ -56,10 +58,16 @@ pub struct TaskControl {
     pub counters: Cell<TaskCounters>,
     /// It was told to go on and has not answered yet.
     pub answer_due: Cell<bool>,
-    /// Since when it waits for room in its window, while it does.
-    pub blocked_since: Cell<Option<Instant>>,
-    /// Sinks: time from a record's timestamp to its put having returned, in microseconds.
-    pub record_to_put: RefCell<Option<Histogram<u64>>>,
+    /// What its steps do with their time.
+    pub steps: Rc<Steps>,
+    /// How long its records are on their way.
+    pub latencies: Rc<Latencies>,
+    /// Sources: what the connector says that waits for it.
+    pub backlog: Rc<Backlog>,
+    /// Its bounds; of what is used of them, the bytes.
+    pub window: Cell<WindowUse>,
+    /// The last records that failed.
+    pub failures: Failures,
     /// What it waits out.
     pub troubles: Troubles,
     /// Sinks: the queues that it reads, and how far.
@@ -75,8 +83,14 @@ pub struct TaskControl {
 impl TaskControl {
     /// A task that is to start.
     #[must_use]
-    pub fn new(task: TaskId, generation: Generation, spec: &TaskSpec) -> Self {
+    pub fn new(task: TaskId, generation: Generation, spec: &TaskSpec, times: Rc<StepTimes>) -> Self {
         let paused = spec.paused;
+        let (tap_stages, steps, spans): (_, _, &[Span]) = match spec.factory.build {
+            _ if is_direct_task(&spec.config) => (TapStage::OF_DIRECT, OF_DIRECT, &[Span::RecordToPut]),
+            TaskBuilder::Source(_) => (TapStage::OF_SOURCE, OF_SOURCE, &[Span::RecordToAck]),
+            TaskBuilder::Sink(_) => (TapStage::OF_SINK, OF_SINK, &[Span::RecordToPut, Span::StoreToPut]),
+        };
+        let backlog = Rc::<Backlog>::default();
         Self {
             task,
             generation,
@@ -85,15 +99,14 @@ impl TaskControl {
             stored: RefCell::new(None),
             counters: Cell::new(TaskCounters::default()),
             answer_due: Cell::new(!paused),
-            blocked_since: Cell::new(None),
-            record_to_put: RefCell::new(None),
+            steps: Rc::new(Steps::new(steps, backlog.clone(), times)),
+            latencies: Rc::new(Latencies::of(spans)),
+            backlog,
+            window: Cell::default(),
+            failures: Failures::default(),
             troubles: Troubles::default(),
             reading: Rc::default(),
-            tap_stages: match spec.factory.build {
-                _ if is_direct_task(&spec.config) => TapStage::OF_DIRECT,
-                TaskBuilder::Source(_) => TapStage::OF_SOURCE,
-                TaskBuilder::Sink(_) => TapStage::OF_SINK,
-            },
+            tap_stages,
             tap: RefCell::new(None),
             tap_told: Cell::new(0),
         }
@@ -119,20 +132,19 @@ impl TaskControl {
         self.counters.set(counters);
     }
 
-    /// The task waits for room from now on.
+    /// The task waits for room in its window from now on.
     pub fn blocked(&self) {
-        self.blocked_since.set(Some(Instant::now()));
+        self.steps.enter(Step::Poll, Manner::Blocked);
     }
 
     /// The task goes on.
     pub fn unblocked(&self) {
-        let waited = self.blocked_us();
-        self.blocked_since.set(None);
-        self.count(|counters| counters.blocked_us = counters.blocked_us.saturating_add(waited));
+        self.steps.leave();
     }
 
-    fn blocked_us(&self) -> u64 {
-        self.blocked_since.get().map_or(0, |since| u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX))
+    /// The payload bytes that it holds now.
+    pub fn holds_bytes(&self, bytes: u64) {
+        self.window.set(WindowUse { bytes, ..self.window.get() });
     }
 
     /// The tap on it, if there is one: the one look a batch that taps cost a task without one.
@@ -157,30 +169,26 @@ impl TaskControl {
         }
     }
 
-    /// Records how long each of the records that a sink has just accepted was on its way; those without a time don't
-    /// count.
-    pub fn record_latency(&self, records: &[ConnectRecord]) {
-        let now_ms = crate::host::unix_ms();
-        let mut latency = self.record_to_put.borrow_mut();
-        let Some(latency) = latency.as_mut() else { return };
-        for run in records.chunk_by(|a, b| a.timestamp_ms == b.timestamp_ms) {
-            let Some(then_ms) = run.first().and_then(|record| record.timestamp_ms) else { continue };
-            let waited_ms = u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0);
-            latency.saturating_record_n(waited_ms.saturating_mul(1000), run.len() as u64);
-        }
-    }
-
     /// The task's part of a report.
     #[must_use]
     pub fn report(&self) -> TaskReport {
-        let mut counters = self.counters.get();
+        let now_ms = crate::host::unix_ms();
         // A wait that goes on counts too: the task that stands for good is the one to look at.
-        counters.blocked_us = counters.blocked_us.saturating_add(self.blocked_us());
-        let record_to_put = self.record_to_put.borrow().clone();
+        let steps = self.steps.report();
+        let counters = TaskCounters { blocked_us: Steps::blocked_us(&steps), ..self.counters.get() };
+        let waiting = self.backlog.get();
+        let mut window = self.window.get();
+        window.records = counters.records_uncommitted;
+        window.bytes = window.bytes.max(self.reading.bytes());
         TaskReport {
             counters,
-            latencies: record_to_put.map(|micros| Latency { span: Span::RecordToPut, micros }).into_iter().collect(),
-            lag_records: self.reading.lag(),
+            steps,
+            latencies: self.latencies.report(),
+            lag_records: self.reading.lag().or(waiting.records),
+            lag_ms: self.reading.lag_ms(now_ms).or(waiting.age_ms(now_ms)),
+            queues: self.reading.report(now_ms),
+            window,
+            failed: self.failures.report(),
             holding: self.troubles.longest(self.reading.holding()),
             ..TaskReport::new(self.task.clone())
         }
@@ -201,6 +209,12 @@ pub struct ShardContext {
     pub cluster: ClusterSettings,
     /// Payload bytes that the tasks hold.
     pub memory: Memory,
+    /// How long the tasks' steps take.
+    pub step_times: Rc<StepTimes>,
+    /// Times in which a task did not yield.
+    pub stalls: Rc<Stalls>,
+    /// What tasks that have ended had to say about records that failed, the last ones only.
+    pub left_failures: RefCell<VecDeque<(TaskId, Vec<FailedRecord>)>>,
     /// Bytes over all connections.
     pub traffic: Rc<Traffic>,
     /// Tells whether this incarnation was given up.
@@ -213,7 +227,34 @@ pub struct ShardContext {
     pub nonce: u64,
 }
 
+/// Ended tasks whose failed records are kept for their next start.
+const LEFT_FAILURES_MAX: usize = 64;
+
 impl ShardContext {
+    /// Keeps the failed records of a task that has ended, so that it still tells of them when it runs again here: the one
+    /// that stopped it is the one that people ask for.
+    pub fn keep_failures(&self, control: &TaskControl) {
+        let failed = control.failures.report();
+        let mut left = self.left_failures.borrow_mut();
+        left.retain(|(task, _)| *task != control.task);
+        if !failed.is_empty() {
+            left.push_back((control.task.clone(), failed));
+        }
+        while left.len() > LEFT_FAILURES_MAX {
+            left.pop_front();
+        }
+    }
+
+    /// Hands them to the task's next incarnation.
+    pub fn hand_failures_on(&self, control: &TaskControl) {
+        let mut left = self.left_failures.borrow_mut();
+        if let Some(at) = left.iter().position(|(task, _)| *task == control.task)
+            && let Some((_, failed)) = left.remove(at)
+        {
+            control.failures.go_on_from(failed);
+        }
+    }
+
     /// Tells the control plane; waits while it has no room.
     pub async fn tell(&self, event: ShardEvent) {
         self.events.send(event).await;

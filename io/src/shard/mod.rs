@@ -2,10 +2,14 @@
 
 pub mod context;
 pub mod executor;
+pub mod failures;
+pub mod latency;
 pub mod mailbox;
 pub mod memory;
 pub mod pin;
 mod port;
+pub mod stalls;
+pub mod steps;
 pub mod tasks;
 pub mod trouble;
 mod watchdog;

@@ -14,6 +14,7 @@ use rmqc_core::tap::TapSpec;
 use super::context::{ShardContext, TaskControl, Wanted};
 use super::executor::{Seat, ShardMain};
 use super::memory::Memory;
+use super::stalls::{Stalls, thread_cpu_us};
 use crate::driver::Driver;
 use crate::local::Event;
 use crate::remoting::connection::Traffic;
@@ -48,6 +49,9 @@ impl ShardMain for DataShard {
             host,
             cluster: self.cluster.clone(),
             memory: Memory::new(self.memory_bytes_max),
+            step_times: Rc::default(),
+            stalls: Stalls::watch(),
+            left_failures: RefCell::default(),
             traffic: Rc::new(Traffic::default()),
             abandoned,
             turns: RefCell::default(),
@@ -108,18 +112,21 @@ async fn start<D: Driver>(context: &Rc<ShardContext>, tasks: &Rc<Tasks>, spec: T
         context.tell(ShardEvent::TaskFailed { task, generation, cause, kind: FailureKind::Fault }).await;
         return;
     }
-    let control = Rc::new(TaskControl::new(task.clone(), generation, &spec));
+    let control = Rc::new(TaskControl::new(task.clone(), generation, &spec, context.step_times.clone()));
+    context.hand_failures_on(&control);
     tasks.running.borrow_mut().insert(task.clone(), control.clone());
-    let (context, tasks) = (context.clone(), tasks.clone());
-    D::spawn(async move {
+    let (context, tasks, stalls) = (context.clone(), tasks.clone(), context.stalls.clone());
+    D::spawn(stalls.of_task(task.clone(), async move {
+        let shard = context.clone();
         run_task::<D>(context, control, spec, || {
             if let Some(control) = tasks.running.borrow_mut().remove(&task) {
                 control.set_tap(None);
+                shard.keep_failures(&control);
             }
             tasks.ended.notify();
         })
         .await;
-    });
+    }));
 }
 
 /// Puts a tap on a task. Of a task that is not there it says at once that it is over.
@@ -161,13 +168,18 @@ impl Tasks {
     }
 
     fn report(&self, context: &ShardContext) -> ShardReport {
+        let (stalls, stalled_us, last_stall) = context.stalls.report();
         ShardReport {
+            steps: context.step_times.report(),
+            cpu_us: thread_cpu_us(),
+            stalls,
+            stalled_us,
+            last_stall,
             tasks: self.running.borrow().values().map(|control| control.report()).collect(),
             connections: context.traffic.connections.get(),
             bytes_received: context.traffic.received.get(),
             bytes_sent: context.traffic.sent.get(),
             bytes_moved: context.traffic.moved.get(),
-            ..ShardReport::default()
         }
     }
 }

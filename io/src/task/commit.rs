@@ -8,9 +8,11 @@ use std::time::Instant;
 use rmqc_core::command::ShardEvent;
 use rmqc_core::error::{ConnectError, Result, Stage};
 use rmqc_core::inflight::InFlight;
+use rmqc_core::metrics::Step;
 use rmqc_core::position::{Position, StoredPosition};
 
 use crate::shard::context::{ShardContext, TaskControl};
+use crate::shard::steps::{Manner, Passage};
 
 /// Positions on their way to the store.
 pub(super) struct Commits {
@@ -23,13 +25,15 @@ pub(super) struct Commits {
     /// Positions that the store has confirmed and the connector has not been told of.
     committed: Vec<Position>,
     last_commit: Option<Instant>,
+    /// The commit under way.
+    passage: Option<Passage>,
 }
 
 impl Commits {
     /// Nothing handed on yet.
     pub fn new(shard: Rc<ShardContext>, control: Rc<TaskControl>) -> Self {
         let (committing, committed) = (Vec::new(), Vec::new());
-        Self { shard, control, inflight: InFlight::default(), committing, committed, last_commit: None }
+        Self { shard, control, inflight: InFlight::default(), committing, committed, last_commit: None, passage: None }
     }
 
     /// Time until a commit may follow the last one at this interval.
@@ -54,6 +58,7 @@ impl Commits {
         );
         self.committing = positions;
         self.last_commit = Some(Instant::now());
+        self.passage = Some(Passage::begin(Some(self.control.steps.clone()), Step::Commit, Manner::Busy));
         self.shard.tell(event).await;
     }
 
@@ -63,10 +68,14 @@ impl Commits {
     /// The store's refusal; the records behind it come again at the next start.
     pub fn take_answer(&mut self) -> Result<()> {
         let Some(answer) = self.control.stored.borrow_mut().take() else { return Ok(()) };
+        let passage = self.passage.take();
         answer.map_err(|reason| {
             ConnectError::later(Stage::Commit, format!("the positions could not be stored: {reason}"))
         })?;
         let records = self.inflight.committed();
+        if let Some(passage) = passage {
+            passage.end(records);
+        }
         self.committed.append(&mut self.committing);
         let uncommitted = self.inflight.uncommitted();
         self.control.count(|counters| {

@@ -4,11 +4,11 @@
 //! the sink was flushed, and only then go to the store: so nothing is committed that a crash could lose, and what was
 //! not accepted is not committed at all.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use rmqc_core::chain::Chain;
 use rmqc_core::command::TaskSpec;
 use rmqc_core::config::connector as keys;
@@ -17,14 +17,16 @@ use rmqc_core::connector::{DynSinkTask, DynSourceTask};
 use rmqc_core::context::ErrantRecords;
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::inflight::Sequence;
+use rmqc_core::metrics::{Step, WindowUse};
 use rmqc_core::position::Position;
 use rmqc_core::record::{ConnectRecord, RecordBatch};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind, TaskBuilder, find_task};
 use rmqc_core::tap::TapStage;
 use rmqc_core::transform::Outcome;
 
+use super::batch::record_to_put;
 use super::commit::Commits;
-use super::errant::{Errant, Letters, try_again};
+use super::errant::{Errant, Letters, Place, try_again};
 use super::{
     CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, chain, commit_interval, hold, poll_settles, size, stand_still,
     task_client, task_context, tell_running, tell_state, topic_of, wait_to_retry,
@@ -33,7 +35,9 @@ use crate::driver::Driver;
 use crate::local::{First, first};
 use crate::remoting::client::Client;
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
+use crate::shard::failures::{Fate, preview};
 use crate::shard::memory::Share;
+use crate::shard::steps::Manner;
 use crate::shard::trouble::Call;
 
 /// Most records of one batch.
@@ -70,6 +74,8 @@ struct Batch {
     /// Of all polled records, those that the chain dropped too.
     positions: Vec<Position>,
     bad: Vec<Bad>,
+    /// Records that the sink has reported as bad: their places in `records`, in order, each once.
+    reported: Vec<usize>,
     bytes: u64,
     /// Why the task stops once the records before the one at fault are committed.
     stop: Option<ConnectError>,
@@ -90,6 +96,15 @@ impl Batch {
         self.positions.truncate(place);
         self.bad.retain(|bad| bad.at < place);
         self.stop = Some(error);
+    }
+}
+
+/// Keeps a record that failed for people to look at.
+fn note_failed(control: &TaskControl, fate: Fate, error: &ConnectError, record: &ConnectRecord) {
+    let value = preview(&record.value);
+    match &record.position {
+        Some(position) => control.failures.add(fate, error, Place(position), value),
+        None => control.failures.add(fate, error, "", value),
     }
 }
 
@@ -125,7 +140,7 @@ struct Flow<D: Driver> {
 
 /// Runs a direct task until it is told to stop or fails.
 pub(super) async fn run<D: Driver>(shard: Rc<ShardContext>, control: Rc<TaskControl>, spec: TaskSpec) -> TaskEnd {
-    let mut halves = match build(&shard, &spec) {
+    let mut halves = match build(&shard, &control, &spec) {
         Ok(halves) => halves,
         Err(error) => return TaskEnd::Failed(error),
     };
@@ -151,7 +166,7 @@ pub(super) async fn run<D: Driver>(shard: Rc<ShardContext>, control: Rc<TaskCont
     }
 }
 
-fn build(shard: &ShardContext, spec: &TaskSpec) -> Result<Halves> {
+fn build(shard: &ShardContext, control: &TaskControl, spec: &TaskSpec) -> Result<Halves> {
     let wrong = |key: &ConfigKey| {
         let class = key.text(&spec.config).unwrap_or_default();
         ConnectError::fatal(Stage::Lifecycle, format!("{}: no such task is called {class}", key.name))
@@ -165,9 +180,11 @@ fn build(shard: &ShardContext, spec: &TaskSpec) -> Result<Halves> {
     let sink = sink.map(|factory| factory.build);
     let Some(TaskBuilder::Source(source)) = source else { return Err(wrong(&keys::SOURCE_TASK_CLASS)) };
     let Some(TaskBuilder::Sink(sink)) = sink else { return Err(wrong(&keys::SINK_TASK_CLASS)) };
-    let context = task_context(shard, spec);
+    let context = task_context(shard, control, spec);
     let mut sink_context = context.clone();
     sink_context.positions = Arc::default();
+    // What waits is the source's to say.
+    sink_context.backlog = Rc::default();
     let reports = sink_context.errant.clone();
     Ok(Halves { source: source(context)?, sink: sink(sink_context)?, sink_class, reports })
 }
@@ -180,7 +197,14 @@ fn flow<D: Driver>(
     halves: &Halves,
 ) -> Result<Flow<D>> {
     let config = &spec.config;
-    *control.record_to_put.borrow_mut() = Histogram::new(2).ok();
+    let batch_bytes_max = size(&keys::UNCOMMITTED_BYTES, config).min(BATCH_BYTES_MAX);
+    let uncommitted_max = size(&keys::UNCOMMITTED_RECORDS, config) as u64;
+    control.window.set(WindowUse {
+        records_max: uncommitted_max,
+        bytes_max: batch_bytes_max as u64,
+        batch_records_max: uncommitted_max.min(BATCH_RECORDS_MAX as u64),
+        ..WindowUse::default()
+    });
     Ok(Flow {
         client,
         chain: chain(config)?,
@@ -191,8 +215,8 @@ fn flow<D: Driver>(
         sink_class: halves.sink_class,
         letters: None,
         batch: Batch::default(),
-        batch_bytes_max: size(&keys::UNCOMMITTED_BYTES, config).min(BATCH_BYTES_MAX),
-        uncommitted_max: size(&keys::UNCOMMITTED_RECORDS, config) as u64,
+        batch_bytes_max,
+        uncommitted_max,
         commit_interval: commit_interval(config),
         share: shard.memory.share(),
         records: 0,
@@ -263,10 +287,16 @@ async fn run_loop<D: Driver>(halves: &mut Halves, mut flow: Flow<D>) -> Result<T
             // The source has moved past what it could not read.
             Err(error) if error.retry() == Retry::BadRecord && flow.errant.policy.tolerant => {
                 flow.errant.log(&error, "the source has no record");
+                flow.control.failures.add(Fate::Skipped, &error, "", String::new());
                 flow.control.count(|counters| counters.records_skipped = counters.records_skipped.saturating_add(1));
                 flow.bad_records = flow.bad_records.saturating_add(1);
             }
-            Err(error) if error.retry() != Retry::Later => flow.batch.stop = flow.batch.stop.take().or(Some(error)),
+            Err(error) if error.retry() != Retry::Later => {
+                if error.retry() == Retry::BadRecord {
+                    flow.control.failures.add(Fate::Stopped, &error, "", String::new());
+                }
+                flow.batch.stop = flow.batch.stop.take().or(Some(error));
+            }
             Err(error) => {
                 // What came before the trouble is delivered first.
                 flow.put(&mut *halves.sink).await?;
@@ -299,13 +329,16 @@ impl<D: Driver> Flow<D> {
     async fn poll(&mut self, halves: &mut Halves) -> Result<Result<()>> {
         let mut polled = RecordBatch::new(self.room(), self.batch_bytes_max);
         let outcome = self.poll_into(halves, &mut polled).await?;
+        self.control.steps.polled(polled.len() as u64, polled.is_full());
         D::yield_if_needed().await;
         let empty = polled.is_empty();
         self.take(&mut polled).await?;
         if empty && outcome.is_ok() {
             let seen = self.control.changed.seen();
             if self.control.wanted.get() == Wanted::Run {
+                self.control.steps.enter(Step::Poll, Manner::Starved);
                 let _ = first(D::sleep(EMPTY_POLL_PAUSE), self.control.changed.since(seen)).await;
+                self.control.steps.leave();
             }
         }
         Ok(outcome)
@@ -313,13 +346,15 @@ impl<D: Driver> Flow<D> {
 
     async fn poll_into(&mut self, halves: &mut Halves, polled: &mut RecordBatch) -> Result<Result<()>> {
         let mut poll = halves.source.poll(polled);
+        let control = self.control.clone();
         loop {
             let seen = self.control.changed.seen();
             let told = first(self.control.changed.since(seen), self.commit_due());
             let waiting = first(told, poll_settles::<D>(&self.control));
-            if let First::A(outcome) = first(&mut poll, waiting).await {
+            if let First::A(outcome) = first(poll_fn(|cx| control.steps.poll(cx, &mut poll)), waiting).await {
                 return Ok(outcome);
             }
+            control.steps.poll_rests();
             if self.control.wanted.get() != Wanted::Run || self.control.answer_due.get() {
                 return Ok(Ok(()));
             }
@@ -331,14 +366,19 @@ impl<D: Driver> Flow<D> {
     async fn take(&mut self, polled: &mut RecordBatch) -> Result<()> {
         self.batch.bytes = polled.bytes() as u64;
         self.share.set(self.batch.bytes);
+        self.control.holds_bytes(self.batch.bytes);
+        let records = polled.len() as u64;
         let tap = self.control.tap();
         if let Some(tap) = &tap {
             tap.look_at_records(TapStage::Poll, polled.records());
         }
         let before = self.batch.records.len();
+        self.control.steps.enter(Step::Transform, Manner::Busy);
         for (at, mut record) in polled.drain().enumerate() {
             if at % YIELD_EVERY == YIELD_EVERY.saturating_sub(1) {
+                self.control.steps.leave();
                 D::yield_if_needed().await;
+                self.control.steps.enter(Step::Transform, Manner::Busy);
             }
             let Some(position) = record.position.clone() else {
                 let what = "the source gave a record without a position";
@@ -359,11 +399,17 @@ impl<D: Driver> Flow<D> {
                     self.batch.bad.push(Bad { record: original.unwrap_or(record), error, at: place });
                 }
                 Err(error) => {
+                    let value = preview(&original.as_ref().unwrap_or(&record).value);
+                    self.control.failures.add(Fate::Stopped, &error, Place(&position), value);
                     self.batch.stop = Some(error);
                     break;
                 }
             }
             self.batch.positions.push(position);
+        }
+        self.control.steps.leave();
+        if records > 0 {
+            self.control.steps.ran(Step::Transform, records);
         }
         if let Some(tap) = &tap {
             tap.look_at_records(TapStage::Transform, self.batch.records.get(before..).unwrap_or_default());
@@ -399,7 +445,9 @@ impl<D: Driver> Flow<D> {
         }
         let mut attempt = 0u32;
         while !self.batch.records.is_empty() {
+            self.control.steps.enter(Step::Put, Manner::Busy);
             let outcome = sink.put(&self.batch.records).await;
+            self.control.steps.leave();
             let (reported, stop) = (self.reports.take(), self.reports.take_stop());
             match (outcome, stop) {
                 (Ok(()), _) => {
@@ -408,6 +456,7 @@ impl<D: Driver> Flow<D> {
                 }
                 (Err(error), Some(index)) if error.retry() != Retry::Later => {
                     self.take_reported(reported.into_iter().filter(|(at, _)| *at < index).collect());
+                    self.note_stopped(index, &error);
                     self.batch.cut(index, error);
                     break;
                 }
@@ -421,6 +470,9 @@ impl<D: Driver> Flow<D> {
                     break;
                 }
                 (Err(error), _) => {
+                    if error.retry() == Retry::BadRecord && self.batch.records.len() == 1 {
+                        self.note_stopped(0, &error);
+                    }
                     attempt = attempt.saturating_add(1);
                     wait_to_retry(&self.control, &self.client, Call::Put, error, attempt).await?;
                 }
@@ -433,20 +485,31 @@ impl<D: Driver> Flow<D> {
         Ok(true)
     }
 
+    /// Keeps the record that stops the task for people to look at.
+    fn note_stopped(&self, index: usize, error: &ConnectError) {
+        if let Some(record) = self.batch.records.get(index) {
+            note_failed(&self.control, Fate::Stopped, error, record);
+        }
+    }
+
     /// Records that the sink has reported as bad are given up.
     fn take_reported(&mut self, reported: Vec<(usize, ConnectError)>) {
         for (index, error) in reported {
             if let (Some(record), Some(at)) = (self.batch.records.get(index), self.batch.places.get(index)) {
                 let error = error.in_class(self.sink_class);
+                self.batch.reported.push(index);
                 self.batch.bad.push(Bad { record: record.clone(), error, at: *at });
             }
         }
+        self.batch.reported.sort_unstable();
+        self.batch.reported.dedup();
     }
 
     /// Logs what is bad and sends its letters on their way.
     fn give_up(&mut self, bad: &[Bad]) -> Result<()> {
         for Bad { record, error, .. } in bad {
             self.errant.log(error, format_args!("source record is at {:?}", record.position));
+            note_failed(&self.control, Fate::given_up(self.letters.is_some()), error, record);
             let context = self.errant.context(None, error);
             match &mut self.letters {
                 Some(letters) => letters.send_record(record, &context)?,
@@ -471,6 +534,7 @@ impl<D: Driver> Flow<D> {
         let batch = std::mem::take(&mut self.batch);
         self.control.troubles.over(Call::Put);
         self.share.set(0);
+        self.control.holds_bytes(0);
         self.give_up(&batch.bad)?;
         let filtered = batch.filtered();
         let reported = batch.bad.iter().filter(|bad| bad.error.stage() == Stage::Put).count();
@@ -479,7 +543,10 @@ impl<D: Driver> Flow<D> {
         self.records = self.records.saturating_add(polled);
         self.stop = batch.stop;
         let nothing_to_flush = batch.records.is_empty() && batch.bad.is_empty();
-        self.control.record_latency(&batch.records);
+        if !batch.records.is_empty() {
+            self.control.steps.ran(Step::Put, batch.records.len() as u64);
+            record_to_put(&batch.records, &batch.reported, &self.control.latencies, crate::host::unix_ms());
+        }
         for position in batch.positions {
             self.commits.inflight.push(position);
         }
@@ -548,7 +615,12 @@ impl<D: Driver> Flow<D> {
     /// Flushes the sink, then sends the positions of what it has accepted to the store.
     async fn commit(&mut self, sink: &mut dyn DynSinkTask) -> Result<()> {
         if self.dirty_since.is_some() {
-            sink.flush().await?;
+            let steps = self.control.steps.clone();
+            steps.enter(Step::Flush, Manner::Busy);
+            let flushed = sink.flush().await;
+            steps.leave();
+            flushed?;
+            steps.ran(Step::Flush, self.commits.inflight.uncommitted());
             if let Some(letters) = &mut self.letters {
                 let stored = letters.flush().await?;
                 self.control.count(|counters| counters.dead_letters = counters.dead_letters.saturating_add(stored));

@@ -1,5 +1,6 @@
 //! Records that are given up: carries out what the policy decides, logs, counts, and writes dead letters.
 
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,11 +10,12 @@ use rmqc_core::config::Properties;
 use rmqc_core::dlq::{Consumed, context, log_line};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::id::TaskId;
+use rmqc_core::position::{Position, RecordOffset, Scalar};
 use rmqc_core::record::ConnectRecord;
 use rmqc_core::tolerance::{Breaker, DeadLetterQueue, Decision, ErrorPolicy, Failure};
 
 use super::records::{Encoded, letter};
-use super::{unique_ids, wait_to_retry, wait_while};
+use super::{unique_ids, wait_to_retry, wait_while, waits_in};
 use crate::driver::Driver;
 use crate::local::first;
 use crate::producer::properties::PropertiesWriter;
@@ -102,6 +104,8 @@ pub(super) async fn try_again<D: Driver>(
         Decision::RetryAfter(delay) => {
             control.count(|counters| counters.retries = counters.retries.saturating_add(1));
             control.troubles.failed(Call::Convert, error);
+            let _waiting =
+                waits_in(Call::Convert, error.stage()).map(|(step, manner)| control.steps.interrupt(step, manner));
             wait_while::<D>(control, Wanted::Run, delay).await
         }
         Decision::GiveUp | Decision::Stop => {
@@ -114,6 +118,37 @@ pub(super) async fn try_again<D: Driver>(
 /// Finds the dead letter topic for a producer, creating it with the configured numbers of queues.
 pub(super) async fn letter_topic<D: Driver>(producer: &mut Producer<D>, queue: &DeadLetterQueue) -> Result<TopicIndex> {
     producer.topic_with_queues(&queue.topic, Some((queue.read_queues, queue.write_queues))).await
+}
+
+/// Where a source's record stands, as people read it: `filename=/var/log/x nextPosition=17`.
+pub(super) struct Place<'p>(pub &'p Position);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.0.partition.0 {
+            write!(f, "{name}={} ", Shown(value))?;
+        }
+        match &self.0.offset {
+            RecordOffset::Counter { field, value } => write!(f, "{field}={value}"),
+            RecordOffset::Map(members) => {
+                members.iter().try_for_each(|(name, value)| write!(f, "{name}={} ", Shown(value)))
+            }
+        }
+    }
+}
+
+struct Shown<'s>(&'s Scalar);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Scalar::Null => f.write_str("null"),
+            Scalar::Boolean(value) => value.fmt(f),
+            Scalar::Integer(value) => value.fmt(f),
+            Scalar::Float(value) => value.fmt(f),
+            Scalar::Text(value) => value.fmt(f),
+        }
+    }
 }
 
 /// Where a message stood.
@@ -181,7 +216,7 @@ impl<D: Driver> Letters<D> {
             // A letter follows its key's queue, so that those of one key stay in order.
             ordered: true,
         };
-        let mut producer = Producer::new(client.clone(), settings, QueueTurns::default(), trouble);
+        let mut producer = Producer::new(client.clone(), settings, QueueTurns::default(), trouble, None);
         let topic = letter_topic(&mut producer, queue).await?;
         Ok(Self { producer, topic, writer, sent: 0, stored: 0 })
     }

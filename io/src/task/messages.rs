@@ -14,10 +14,11 @@ use rmqc_core::transform::Outcome;
 use super::{chain, converter};
 use crate::remoting::message::Message;
 use crate::remoting::properties::{CONNECT_TIMESTAMP, KEYS, TOMBSTONE, find, find_each};
+use crate::shard::steps::Steps;
 
 /// What turns messages into records.
 pub(super) struct Stages {
-    chain: Chain,
+    pub chain: Chain,
     key_converter: Box<dyn Converter>,
     value_converter: Box<dyn Converter>,
 }
@@ -35,7 +36,8 @@ impl Stages {
         })
     }
 
-    /// The record of a message, after the chain; nothing when the chain drops it.
+    /// The record of a message, after the chain; nothing when the chain drops it. `sampled` is told how the record's time
+    /// is divided, if it is to know.
     ///
     /// # Errors
     /// What is wrong with it, with its place.
@@ -44,13 +46,24 @@ impl Stages {
         topic: &Arc<str>,
         partition: &Arc<RecordPartition>,
         message: &Message,
+        sampled: Option<&Steps>,
     ) -> Result<Option<ConnectRecord>> {
         let place = |error: ConnectError| {
             let what = format!("topic {topic}, queue {}, offset {}", message.queue_id, message.queue_offset);
             error.at_place(what)
         };
+        if let Some(steps) = sampled {
+            steps.sample();
+        }
         let mut record = self.convert(topic, partition, message).map_err(place)?;
-        match self.chain.apply(&mut record).map_err(place)? {
+        if let Some(steps) = sampled {
+            steps.left_converters();
+        }
+        let outcome = self.chain.apply(&mut record);
+        if let Some(steps) = sampled {
+            steps.left_chain();
+        }
+        match outcome.map_err(place)? {
             Outcome::Keep => Ok(Some(record)),
             Outcome::Drop => Ok(None),
         }

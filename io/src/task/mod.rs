@@ -26,6 +26,7 @@ use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::converter::{Converter, converter_from_config};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::host::LocalFuture;
+use rmqc_core::metrics::Step;
 use rmqc_core::registry::TaskBuilder;
 use rmqc_core::tolerance::{Backoff, ErrorPolicy};
 
@@ -34,6 +35,7 @@ use crate::local::{First, first};
 use crate::remoting::client::Client;
 use crate::remoting::unique_id::UniqueIds;
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
+use crate::shard::steps::Manner;
 use crate::shard::trouble::Call;
 
 /// Longest time that a stopping or pausing task waits for its records to be confirmed.
@@ -107,13 +109,14 @@ fn failure_kind(error: &ConnectError) -> FailureKind {
 }
 
 /// What the connector's task gets to know.
-fn task_context(shard: &ShardContext, spec: &TaskSpec) -> TaskContext {
+fn task_context(shard: &ShardContext, control: &TaskControl, spec: &TaskSpec) -> TaskContext {
     TaskContext {
         task: spec.task.clone(),
         config: spec.config.clone(),
         positions: spec.positions.clone(),
         host: shard.host.clone(),
         errant: Rc::new(ErrantRecords::new(ErrorPolicy::from_config(&spec.config).tolerant)),
+        backlog: control.backlog.clone(),
     }
 }
 
@@ -180,8 +183,25 @@ async fn wait_to_retry<D: Driver>(
         tracing::warn!(task = %control.task, attempt, "held up and tried again: {error}");
     }
     let delay = Backoff::TARGET.delay(attempt, client.random());
+    let _waiting = waits_in(call, error.stage()).map(|(step, manner)| control.steps.interrupt(step, manner));
     wait_while::<D>(control, control.wanted.get(), delay).await;
     Ok(())
+}
+
+/// Where the time goes in which a call waits for its next try. A target that is away blocks; a source that is away, or a
+/// broker that is to tell something, has an answer to give.
+fn waits_in(call: Call, stage: Stage) -> Option<(Step, Manner)> {
+    match call {
+        Call::Poll => Some((Step::Poll, Manner::Busy)),
+        Call::Convert if stage == Stage::Transform => Some((Step::Transform, Manner::Blocked)),
+        Call::Convert => Some((Step::Convert, Manner::Blocked)),
+        Call::Topic => Some((Step::Send, Manner::Blocked)),
+        Call::Put => Some((Step::Put, Manner::Blocked)),
+        Call::Commit if stage == Stage::Put => Some((Step::Flush, Manner::Blocked)),
+        Call::Commit => Some((Step::Commit, Manner::Blocked)),
+        Call::Assign => Some((Step::Pull, Manner::Busy)),
+        Call::Pause => None,
+    }
 }
 
 /// Waits for so long; false as soon as the task is to do something else.

@@ -7,19 +7,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use rmqc_core::command::{ShardEvent, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector as keys;
 use rmqc_core::connector::DynSinkTask;
 use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
+use rmqc_core::metrics::{Step, WindowUse};
 use rmqc_core::position::RecordPartition;
 use rmqc_core::record::ConnectRecord;
 use rmqc_core::tap::TapStage;
 
 use super::batch::{Bad, Batch, Mark};
-use super::errant::{Errant, Letters, consumed, try_again};
+use super::errant::{Errant, Letters, Place, consumed, try_again};
 use super::messages::Stages;
 use super::{
     CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, hold, size, stand_still, task_client,
@@ -34,6 +34,8 @@ use crate::local::first;
 use crate::remoting::client::Client;
 use crate::remoting::message::Message;
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
+use crate::shard::failures::{Fate, preview, preview_bytes};
+use crate::shard::steps::{Manner, is_sampled};
 use crate::shard::trouble::Call;
 
 /// Most records of one put.
@@ -64,6 +66,8 @@ struct Flow<D: Driver> {
     uncommitted_max: u64,
     letters_bytes_max: u64,
     commit_interval: Duration,
+    /// Room for the store times of a batch, used again and again.
+    stored_runs: Vec<(i64, usize)>,
     /// Records accepted by the sink since the last commit.
     uncommitted: u64,
     /// Since when something waits for a commit.
@@ -77,7 +81,7 @@ pub(super) async fn run<D: Driver>(
     spec: TaskSpec,
     build: fn(TaskContext) -> Result<Box<dyn DynSinkTask>>,
 ) -> TaskEnd {
-    let context = task_context(&shard, &spec);
+    let context = task_context(&shard, &control, &spec);
     let reports = context.errant.clone();
     let mut task = match build(context) {
         Ok(task) => task,
@@ -115,7 +119,13 @@ fn flow<D: Driver>(
     reports: Rc<ErrantRecords>,
 ) -> Result<Flow<D>> {
     let config = &spec.config;
-    *control.record_to_put.borrow_mut() = Histogram::new(2).ok();
+    let uncommitted_max = size(&keys::UNCOMMITTED_RECORDS, config) as u64;
+    control.window.set(WindowUse {
+        records_max: uncommitted_max,
+        bytes_max: size(&keys::UNCOMMITTED_BYTES, config) as u64,
+        batch_records_max: uncommitted_max.clamp(1, PUT_RECORDS_MAX as u64),
+        ..WindowUse::default()
+    });
     Ok(Flow {
         shard: shard.clone(),
         control: control.clone(),
@@ -125,6 +135,7 @@ fn flow<D: Driver>(
             consumer_settings(spec)?,
             shard.memory.share(),
             control.reading.clone(),
+            control.steps.clone(),
         ),
         stages: Stages::build(config)?,
         errant: Errant::new(&spec.task, config),
@@ -132,8 +143,9 @@ fn flow<D: Driver>(
         reports,
         letters: None,
         letters_bytes_max: size(&keys::UNCOMMITTED_BYTES, config) as u64 / 2,
-        uncommitted_max: size(&keys::UNCOMMITTED_RECORDS, config) as u64,
+        uncommitted_max,
         commit_interval: commit_interval(config),
+        stored_runs: Vec::new(),
         uncommitted: 0,
         dirty_since: None,
     })
@@ -292,14 +304,21 @@ impl<D: Driver> Flow<D> {
 
     /// Takes what has arrived, up to one put's worth, as records.
     async fn collect(&mut self) -> Result<Batch> {
-        let mut batch = Batch::default();
+        let mut batch = Batch { stored: std::mem::take(&mut self.stored_runs), ..Batch::default() };
+        batch.stored.clear();
         let room = self.uncommitted_max.saturating_sub(self.uncommitted);
         let room = usize::try_from(room).unwrap_or(usize::MAX).clamp(1, PUT_RECORDS_MAX);
         while batch.records.len() < room && batch.bad.len() < room && !batch.is_cut() {
             let left = room.saturating_sub(batch.records.len());
             let Some(Taken { queue, pulled }) = self.consumer.take(left)? else { break };
+            self.control.steps.work();
             self.take_in(&mut batch, queue, pulled).await?;
+            self.control.steps.pause_work();
             D::yield_if_needed().await;
+        }
+        if batch.pulled > 0 {
+            self.control.steps.ran(Step::Pull, batch.pulled);
+            self.control.steps.worked(batch.pulled, !self.stages.chain.is_empty());
         }
         Ok(batch)
     }
@@ -316,8 +335,11 @@ impl<D: Driver> Flow<D> {
             tap.look_at_converted(&self.stages, &topic, &partition, &messages);
         }
         let before = batch.records.len();
+        let has_chain = !self.stages.chain.is_empty();
+        let stored_ms = messages.last().map(|message| message.store_ms);
         for message in messages {
-            let mut made = self.stages.record(&topic, &partition, &message);
+            let sampled = (has_chain && is_sampled(batch.pulled)).then_some(&*self.control.steps);
+            let mut made = self.stages.record(&topic, &partition, &message, sampled);
             if made.is_err() {
                 made = self.try_again(&topic, &partition, &message, made).await;
             }
@@ -325,6 +347,7 @@ impl<D: Driver> Flow<D> {
             match made {
                 Ok(Some(record)) => {
                     batch.records.push(record);
+                    batch.stored_at(message.store_ms);
                     if keep {
                         batch.origins.push(message);
                     }
@@ -338,7 +361,11 @@ impl<D: Driver> Flow<D> {
                     next_offset = message.queue_offset;
                     match error.retry() {
                         Retry::Later if self.control.wanted.get() != Wanted::Run => batch.again = Some(queue),
-                        _ => batch.stop = Some(error),
+                        _ => {
+                            let place = place_of(&topic, &message);
+                            self.control.failures.add(Fate::Stopped, &error, place, preview_of(&message));
+                            batch.stop = Some(error);
+                        }
                     }
                     break;
                 }
@@ -349,7 +376,8 @@ impl<D: Driver> Flow<D> {
         if let Some(tap) = &tap {
             tap.look_at_records(TapStage::Transform, batch.records.get(before..).unwrap_or_default());
         }
-        batch.marks.push(Mark { queue, next_offset, bytes, moved, records_end: batch.records.len() });
+        let records_end = batch.records.len();
+        batch.marks.push(Mark { queue, next_offset, bytes, stored_ms, moved, records_end });
         Ok(())
     }
 
@@ -368,7 +396,7 @@ impl<D: Driver> Flow<D> {
             if !try_again::<D>(&self.errant, &self.control, &self.client, error, (attempt, started)).await {
                 return made;
             }
-            made = self.stages.record(topic, partition, message);
+            made = self.stages.record(topic, partition, message, None);
         }
     }
 
@@ -379,7 +407,9 @@ impl<D: Driver> Flow<D> {
         }
         let mut attempt = 0u32;
         while !batch.records.is_empty() {
+            self.control.steps.enter(Step::Put, Manner::Busy);
             let outcome = task.put(&batch.records).await;
+            self.control.steps.leave();
             let (reported, stop) = (self.reports.take(), self.reports.take_stop());
             match (outcome, stop) {
                 (Ok(()), _) => {
@@ -388,6 +418,7 @@ impl<D: Driver> Flow<D> {
                 }
                 (Err(error), Some(index)) if error.retry() != Retry::Later => {
                     self.take_reported(batch, reported.into_iter().filter(|(at, _)| *at < index).collect());
+                    self.note_stopped(batch, index, &error);
                     batch.cut(index, error);
                     return Ok(Put::Accepted);
                 }
@@ -399,6 +430,9 @@ impl<D: Driver> Flow<D> {
                     return Ok(Put::Accepted);
                 }
                 (Err(error), _) => {
+                    if error.retry() == Retry::BadRecord && batch.records.len() == 1 {
+                        self.note_stopped(batch, 0, &error);
+                    }
                     attempt = attempt.saturating_add(1);
                     wait_to_retry(&self.control, &self.client, Call::Put, error, attempt).await?;
                 }
@@ -410,15 +444,28 @@ impl<D: Driver> Flow<D> {
         Ok(Put::Accepted)
     }
 
+    /// Keeps the record that stops the task for people to look at.
+    fn note_stopped(&self, batch: &Batch, index: usize, error: &ConnectError) {
+        let Some(record) = batch.records.get(index) else { return };
+        let value = preview(&record.value);
+        match &record.position {
+            Some(position) => self.control.failures.add(Fate::Stopped, error, Place(position), value),
+            None => self.control.failures.add(Fate::Stopped, error, "", value),
+        }
+    }
+
     /// Records that the sink has reported as bad are given up with their messages.
     fn take_reported(&self, batch: &mut Batch, reported: Vec<(usize, ConnectError)>) {
         let class = self.sink_class;
         for (index, error) in reported {
             let topic = batch.records.get(index).and_then(|record| record.topic.clone());
             if let (Some(topic), Some(message)) = (topic, batch.origins.get(index).cloned()) {
+                batch.reported.push(index);
                 batch.bad.push(Bad { topic, message, error: error.in_class(class), records_before: index });
             }
         }
+        batch.reported.sort_unstable();
+        batch.reported.dedup();
     }
 
     /// The batch's records are to be pulled again.
@@ -446,7 +493,7 @@ impl<D: Driver> Flow<D> {
             if mark.moved {
                 self.consumer.moved(mark.queue, mark.next_offset);
             } else {
-                self.consumer.done(mark.queue, mark.next_offset, mark.bytes);
+                self.consumer.done(mark.queue, mark.next_offset, mark.stored_ms, mark.bytes);
             }
         }
         self.uncommitted = self.uncommitted.saturating_add(batch.pulled);
@@ -466,7 +513,9 @@ impl<D: Driver> Flow<D> {
             counters.batches = counters.batches.saturating_add(1);
             counters.records_uncommitted = uncommitted;
         });
-        self.control.record_latency(&batch.records);
+        self.control.steps.ran(Step::Put, batch.records.len() as u64);
+        batch.record_latencies(&self.control.latencies);
+        self.stored_runs = std::mem::take(&mut batch.stored);
         Ok(())
     }
 
@@ -475,6 +524,8 @@ impl<D: Driver> Flow<D> {
         for Bad { topic, message, error, .. } in bad {
             let place = consumed(topic, message);
             self.errant.log(error, &place);
+            let fate = Fate::given_up(self.letters.is_some());
+            self.control.failures.add(fate, error, place_of(topic, message), preview_of(message));
             if let Some(letters) = &mut self.letters {
                 letters.send(message, &self.errant.context(Some(&place), error))?;
             }
@@ -523,12 +574,21 @@ impl<D: Driver> Flow<D> {
         if self.dirty_since.is_none() {
             return Ok(());
         }
-        task.flush().await?;
+        let steps = self.control.steps.clone();
+        steps.enter(Step::Flush, Manner::Busy);
+        let flushed = task.flush().await;
+        steps.leave();
+        flushed?;
+        steps.ran(Step::Flush, self.uncommitted);
         if let Some(letters) = &mut self.letters {
             let stored = letters.flush().await?;
             self.count_letters(stored);
         }
-        self.consumer.commit().await?;
+        steps.enter(Step::Commit, Manner::Busy);
+        let committed = self.consumer.commit().await;
+        steps.leave();
+        committed?;
+        steps.ran(Step::Commit, self.uncommitted);
         let records = std::mem::take(&mut self.uncommitted);
         self.dirty_since = None;
         self.control.troubles.over(Call::Commit);
@@ -551,6 +611,10 @@ impl<D: Driver> Flow<D> {
         let arrived = self.consumer.arrived();
         let told = first(self.control.changed.since(control_seen), assignment.since(assignment_seen));
         let something = first(arrived.since(arrived_seen), told);
+        // What is known to lie at the broker is on its way; else there is nothing to pull.
+        let is_asked_for = self.control.reading.lag().is_some_and(|lag| lag > 0);
+        let manner = if is_asked_for { Manner::Busy } else { Manner::Starved };
+        self.control.steps.enter(Step::Pull, manner);
         match self.dirty_since {
             Some(since) => {
                 let left = self.commit_interval.saturating_sub(since.elapsed());
@@ -560,5 +624,16 @@ impl<D: Driver> Flow<D> {
                 let _ = something.await;
             }
         }
+        self.control.steps.leave();
     }
+}
+
+/// Where a message stands, as people read it.
+fn place_of(topic: &Arc<str>, message: &Message) -> String {
+    format!("topic={topic} queueId={} queueOffset={}", message.queue_id, message.queue_offset)
+}
+
+/// The beginning of a message's body.
+fn preview_of(message: &Message) -> String {
+    preview_bytes(&message.plain_body().unwrap_or_else(|_| message.body.clone()))
 }

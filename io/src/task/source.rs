@@ -4,6 +4,7 @@
 //! counters and log decisions come once a batch.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::future::poll_fn;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,13 +15,14 @@ use rmqc_core::connector::DynSourceTask;
 use rmqc_core::context::TaskContext;
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::inflight::Sequence;
+use rmqc_core::metrics::{Step, WindowUse};
 use rmqc_core::position::Position;
 use rmqc_core::record::{ConnectRecord, RecordBatch};
 use rmqc_core::tap::TapStage;
 use rmqc_core::transform::Outcome;
 
 use super::commit::Commits;
-use super::errant::{Errant, letter_topic, try_again, unwritable};
+use super::errant::{Errant, Place, letter_topic, try_again, unwritable};
 use super::records::{Encoded, Stages, topic_name};
 use super::{
     CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, hold, poll_settles, size, stand_still,
@@ -29,11 +31,13 @@ use super::{
 use crate::driver::Driver;
 use crate::local::{First, first};
 use crate::producer::properties::PropertiesWriter;
-use crate::producer::{Producer, ProducerSettings, Refused, TopicIndex};
+use crate::producer::{Producer, ProducerSettings, Refused, TopicIndex, Watch};
 use crate::remoting::client::Client;
 use crate::remoting::properties::{KEYS, find};
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
+use crate::shard::failures::{Fate, preview, preview_bytes};
 use crate::shard::memory::Share;
+use crate::shard::steps::{Manner, is_sampled};
 use crate::shard::trouble::Call;
 
 /// Most records of one poll.
@@ -99,7 +103,7 @@ pub(super) async fn run<D: Driver>(
     spec: TaskSpec,
     build: fn(TaskContext) -> Result<Box<dyn DynSourceTask>>,
 ) -> TaskEnd {
-    let mut task = match build(task_context(&shard, &spec)) {
+    let mut task = match build(task_context(&shard, &control, &spec)) {
         Ok(task) => task,
         Err(error) => return TaskEnd::Failed(error),
     };
@@ -114,23 +118,32 @@ pub(super) async fn run<D: Driver>(
         ordered: keys::ORDERING.boolean(config),
     };
     let letter_ids = shard.next_client();
+    let limits = Limits {
+        uncommitted_records: size(&keys::UNCOMMITTED_RECORDS, config) as u64,
+        unconfirmed_bytes: size(&keys::UNCOMMITTED_BYTES, config) as u64,
+        commit_interval: commit_interval(config),
+    };
+    control.window.set(WindowUse {
+        records_max: limits.uncommitted_records,
+        bytes_max: limits.unconfirmed_bytes,
+        batch_records_max: settings.batch_messages_max as u64,
+        ..WindowUse::default()
+    });
+    let watch = Watch { steps: control.steps.clone(), latencies: control.latencies.clone() };
     let flow = Flow {
         producer: Producer::new(
             client.clone(),
             settings,
             shard.turns_of(&spec.task.connector),
             control.troubles.sending.clone(),
+            Some(watch),
         ),
         share: shard.memory.share(),
         commits: Commits::new(shard.clone(), control.clone()),
         shard,
         control,
         client: client.clone(),
-        limits: Limits {
-            uncommitted_records: size(&keys::UNCOMMITTED_RECORDS, config) as u64,
-            unconfirmed_bytes: size(&keys::UNCOMMITTED_BYTES, config) as u64,
-            commit_interval: commit_interval(config),
-        },
+        limits,
         held: VecDeque::new(),
         errant: Errant::new(&spec.task, config),
         letter_topic: None,
@@ -197,6 +210,7 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
         let mut batch = RecordBatch::new(flow.room(), POLL_BYTES_MAX);
         let polled = flow.poll(task, &mut batch).await?;
         let records = batch.len() as u64;
+        flow.control.steps.polled(records, batch.is_full());
         flow.send(&mut stages, &mut batch).await?;
         match polled {
             Ok(()) => {
@@ -209,7 +223,12 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
             }
             // The source has moved past what it could not read.
             Err(error) if error.retry() == Retry::BadRecord && flow.errant.policy.tolerant => flow.skip(&error),
-            Err(error) => flow.stop = flow.stop.take().or(Some(error)),
+            Err(error) => {
+                if error.retry() == Retry::BadRecord {
+                    flow.control.failures.add(Fate::Stopped, &error, "", String::new());
+                }
+                flow.stop = flow.stop.take().or(Some(error));
+            }
         }
         let bad = std::mem::take(&mut flow.bad);
         if let Some(cause) = flow.errant.note(records, bad)
@@ -233,9 +252,16 @@ impl<D: Driver> Flow<D> {
         usize::try_from(room).unwrap_or(usize::MAX).min(POLL_RECORDS_MAX)
     }
 
-    fn is_full(&self) -> bool {
+    /// Says how many bytes are held now; gives their number.
+    fn note_bytes(&self) -> u64 {
         let bytes = self.producer.unconfirmed_bytes();
         self.share.set(bytes);
+        self.control.holds_bytes(bytes);
+        bytes
+    }
+
+    fn is_full(&self) -> bool {
+        let bytes = self.note_bytes();
         self.room() == 0 || bytes >= self.limits.unconfirmed_bytes || self.share.is_full()
     }
 
@@ -255,14 +281,16 @@ impl<D: Driver> Flow<D> {
     /// Polls; confirmations and commits go on meanwhile. The poll is dropped only when the task is told something else.
     async fn poll(&mut self, task: &mut dyn DynSourceTask, batch: &mut RecordBatch) -> Result<Result<()>> {
         let mut poll = task.poll(batch);
+        let control = self.control.clone();
         loop {
             let changed = self.producer.changed();
             let seen = (changed.seen(), self.control.changed.seen());
             let told = first(changed.since(seen.0), self.control.changed.since(seen.1));
             let waiting = first(first(told, self.commit_due()), poll_settles::<D>(&self.control));
-            if let First::A(polled) = first(&mut poll, waiting).await {
+            if let First::A(polled) = first(poll_fn(|cx| control.steps.poll(cx, &mut poll)), waiting).await {
                 return Ok(polled);
             }
+            control.steps.poll_rests();
             if self.control.wanted.get() != Wanted::Run || self.control.answer_due.get() {
                 return Ok(Ok(()));
             }
@@ -286,6 +314,8 @@ impl<D: Driver> Flow<D> {
         let confirmed = self.producer.take_confirmed()?;
         self.commits.take_answer()?;
         if confirmed.batches > 0 || confirmed.retries > 0 {
+            // While a poll has nothing to give, this is the only place that hears of it.
+            self.note_bytes();
             let letters = self.take_letters(&confirmed.sequences);
             self.control.count(|counters| {
                 counters.dead_letters = counters.dead_letters.saturating_add(letters);
@@ -357,9 +387,19 @@ impl<D: Driver> Flow<D> {
         let now_ms = crate::host::unix_ms();
         let mut topic: Option<(String, TopicIndex)> = None;
         let mut records = records.enumerate();
+        let (has_chain, mut count) = (!stages.chain.is_empty(), 0u64);
+        let control = self.control.clone();
+        control.steps.work();
         while let Some((at, held)) = records.next() {
             if at % YIELD_EVERY == YIELD_EVERY.saturating_sub(1) {
+                control.steps.pause_work();
                 D::yield_if_needed().await;
+                control.steps.work();
+            }
+            count = count.saturating_add(1);
+            let is_sampled = has_chain && is_sampled(at as u64);
+            if is_sampled {
+                control.steps.sample();
             }
             let is_new = matches!(held, Held::Polled(_));
             let ready = match held {
@@ -367,6 +407,9 @@ impl<D: Driver> Flow<D> {
                 Held::Polled(record) if stages.chain.is_empty() => Some(Ready { record, original: None }),
                 Held::Polled(record) => self.transform(stages, record, now_ms).await?,
             };
+            if is_sampled {
+                control.steps.left_chain();
+            }
             if LOOKED_AT
                 && is_new
                 && let Some(ready) = &ready
@@ -397,11 +440,15 @@ impl<D: Driver> Flow<D> {
             if let Err(error) = self.send_record::<LOOKED_AT>(stages, &mut ready.record, index, now_ms)? {
                 self.send_failed(stages, ready, error, index, now_ms).await?;
             }
+            if is_sampled {
+                control.steps.left_converters();
+            }
             if self.stop.is_some() {
                 break;
             }
         }
         self.producer.flush_if_idle();
+        control.steps.worked(count, has_chain);
         Ok(())
     }
 
@@ -458,6 +505,11 @@ impl<D: Driver> Flow<D> {
             let what = "source connect lack of topic config: set connect.topicname";
             return Err(ConnectError::fatal(Stage::Send, what));
         }
+        if let Some(index) = self.producer.fresh_topic(name) {
+            return Ok(Some(index));
+        }
+        let steps = self.control.steps.clone();
+        let _asking = steps.interrupt(Step::Send, Manner::Busy);
         let mut attempt = 0u32;
         loop {
             match self.producer.topic(name).await {
@@ -496,7 +548,8 @@ impl<D: Driver> Flow<D> {
                     tap.look_at_sent(parts);
                 }
                 let key = key.as_deref().map(String::from_utf8_lossy);
-                self.producer.append(topic, key.as_deref(), &body, properties, sequence)?;
+                let timed = (sequence, record.timestamp_ms);
+                self.producer.append_timed(topic, key.as_deref(), &body, properties, timed)?;
                 Ok(Ok(()))
             }
             Err(error) => {
@@ -538,10 +591,14 @@ impl<D: Driver> Flow<D> {
         error: ConnectError,
         now_ms: i64,
     ) -> Result<()> {
+        let place = Place(&position);
         if !self.errant.policy.tolerant || error.retry() != Retry::BadRecord {
+            self.control.failures.add(Fate::Stopped, &error, place, preview(&original.value));
             self.stop = Some(error);
             return Ok(());
         }
+        let fate = Fate::given_up(self.letter_topic.is_some());
+        self.control.failures.add(fate, &error, place, preview(&original.value));
         self.bad = self.bad.saturating_add(1);
         self.errant.log(&error, format_args!("source record is at {:?} {:?}", position.partition.0, position.offset));
         let sequence = self.commits.inflight.push(position);
@@ -563,6 +620,12 @@ impl<D: Driver> Flow<D> {
         let Refused { sequence, body, properties, error } = refused;
         if self.letters.contains(&sequence) {
             return Err(unwritable(error));
+        }
+        let fate =
+            if self.errant.policy.tolerant { Fate::given_up(self.letter_topic.is_some()) } else { Fate::Stopped };
+        match self.commits.inflight.position(sequence) {
+            Some(position) => self.control.failures.add(fate, &error, Place(&position), preview_bytes(&body)),
+            None => self.control.failures.add(fate, &error, "", preview_bytes(&body)),
         }
         if !self.errant.policy.tolerant {
             let first = self.stopped_at.is_none_or(|known| sequence < known);
@@ -591,6 +654,7 @@ impl<D: Driver> Flow<D> {
     fn skip(&mut self, error: &ConnectError) {
         self.bad = self.bad.saturating_add(1);
         self.errant.log(error, "the source has no record");
+        self.control.failures.add(Fate::Skipped, error, "", String::new());
         self.control.count(|counters| counters.records_skipped = counters.records_skipped.saturating_add(1));
     }
 

@@ -69,6 +69,8 @@ pub struct Probe {
     pub puts: Mutex<Vec<usize>>,
     /// While set, `put` waits.
     pub gate: AtomicBool,
+    /// The next put keeps the core for so many milliseconds.
+    pub hog_ms: AtomicU64,
     /// Records of the put that waits at the gate.
     pub at_gate: AtomicU64,
     /// Tricks to be played, in turn.
@@ -158,6 +160,8 @@ impl SinkTask for TestSink {
     async fn put(&mut self, records: &[ConnectRecord]) -> Result<()> {
         assert!(!records.is_empty());
         self.probe.enter(Call::Put)?;
+        // What no connector may do.
+        std::thread::sleep(Duration::from_millis(self.probe.hog_ms.swap(0, Ordering::SeqCst)));
         while self.probe.gate.load(Ordering::SeqCst) {
             self.probe.at_gate.store(records.len() as u64, Ordering::SeqCst);
             self.host.sleep(Duration::from_millis(1)).await;

@@ -155,7 +155,8 @@ struct TestFile {
 
 fn file_status(metadata: &std::fs::Metadata) -> FileStatus {
     let (device, inode) = (metadata.dev(), metadata.ino());
-    FileStatus { device, inode, len: metadata.len(), is_file: metadata.is_file() }
+    let modified_ms = Some(metadata.mtime().saturating_mul(1000).saturating_add(metadata.mtime_nsec() / 1_000_000));
+    FileStatus { device, inode, len: metadata.len(), is_file: metadata.is_file(), modified_ms }
 }
 
 impl HostFile for TestFile {

@@ -82,6 +82,7 @@ pub fn context(host: &Rc<TestHost>, config: &[(&str, &str)], positions: Vec<Stor
         positions: Arc::new(positions),
         host: host.clone(),
         errant: Rc::default(),
+        backlog: Rc::default(),
     }
 }
 
