@@ -247,6 +247,12 @@ impl RecordBatch {
         &self.records
     }
 
+    /// The records so far, to be changed in place.
+    #[must_use]
+    pub fn records_mut(&mut self) -> &mut [ConnectRecord] {
+        &mut self.records
+    }
+
     /// Empties the batch and hands its records out, keeping the room for the next ones.
     pub fn drain(&mut self) -> std::vec::Drain<'_, ConnectRecord> {
         self.bytes = 0;

@@ -41,6 +41,10 @@ impl Converter for ByteArrayConverter {
         }
     }
 
+    fn takes_all(&self) -> bool {
+        true
+    }
+
     fn decode(&self, _topic: &str, bytes: Option<Bytes>) -> Result<SchemaAndValue> {
         Ok(SchemaAndValue { schema: Some(self.schema.clone()), value: bytes.map_or(Value::Null, Value::Bytes) })
     }

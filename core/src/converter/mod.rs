@@ -41,6 +41,11 @@ pub trait Converter {
         None
     }
 
+    /// Whether [`Converter::decode`] takes all bytes, so that nobody need keep them for what is to be done about an error.
+    fn takes_all(&self) -> bool {
+        false
+    }
+
     /// Value of bytes; `None` gives null.
     ///
     /// # Errors

@@ -58,6 +58,10 @@ impl Converter for StringConverter {
         }
     }
 
+    fn takes_all(&self) -> bool {
+        true
+    }
+
     fn decode(&self, _topic: &str, bytes: Option<Bytes>) -> Result<SchemaAndValue> {
         let value = match bytes {
             None => Value::Null,

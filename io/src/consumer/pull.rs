@@ -33,8 +33,15 @@ use crate::shard::steps::{Manner, Passage, Steps};
 const SUSPEND: Duration = Duration::from_secs(15);
 /// Deadline of a pull that may be kept waiting; brokers look at waiting pulls every 5 s only.
 const SUSPENDED_TIMEOUT: Duration = Duration::from_secs(30);
-/// Messages asked for at once; brokers cap it by their own settings.
-const PULL_MESSAGES: i64 = 1024;
+/// Most messages asked for at once; brokers cap it by their own settings.
+const PULL_MESSAGES_MAX: i64 = 1024;
+/// Least of them: the default cap of brokers.
+const PULL_MESSAGES_MIN: i64 = 32;
+/// Bytes that an answer is to bring, about: larger ones save no time, and are out of the caches before they are read.
+const PULL_BYTES: i64 = 256 * 1024;
+/// Bytes that wait to be put before a queue of which some wait is read on: enough to keep a task busy, and little enough
+/// to be still in the caches when they are put.
+const READ_AHEAD_BYTES: usize = 2 * 1024 * 1024;
 /// Requests in flight for one queue.
 const DEPTH_MAX: usize = 6;
 /// First guess of the messages in an answer: the default cap of brokers.
@@ -101,6 +108,11 @@ impl Budget {
     fn has_room(&self) -> bool {
         self.used.get() < self.limit && !self.share.is_full()
     }
+
+    /// Whether a queue is to be read on of which something waits already.
+    fn has_room_ahead(&self) -> bool {
+        self.used.get() < READ_AHEAD_BYTES && self.has_room()
+    }
 }
 
 /// What a queue's reader and the task's loop share.
@@ -160,9 +172,20 @@ struct Place {
     step: i64,
     /// Requests worth having in flight.
     depth: usize,
+    /// Messages to ask for.
+    messages: i64,
 }
 
 impl Place {
+    /// Sets how many messages of so many bytes, about, are to be asked for. Small differences change nothing: answers of
+    /// another number than was guessed cost a request each.
+    fn ask_for(&mut self, message_bytes: i64) {
+        let wanted = (PULL_BYTES / message_bytes.max(1)).clamp(PULL_MESSAGES_MIN, PULL_MESSAGES_MAX);
+        if wanted < self.messages / 2 || wanted / 2 > self.messages {
+            self.messages = wanted;
+        }
+    }
+
     fn restart_at(&mut self, offset: i64) {
         self.expected = offset;
         self.ask = offset;
@@ -173,7 +196,8 @@ impl Place {
 impl<D: Driver> Puller<D> {
     /// Reads until the buffer is closed or a failure ends it.
     pub async fn run(self) {
-        let mut place = Place { expected: self.offset, ask: self.offset, step: STEP_FIRST, depth: 1 };
+        let mut place =
+            Place { expected: self.offset, ask: self.offset, step: STEP_FIRST, depth: 1, messages: PULL_MESSAGES_MAX };
         let mut in_flight: VecDeque<InFlight> = VecDeque::new();
         let mut failures = 0u32;
         loop {
@@ -228,7 +252,8 @@ impl<D: Driver> Puller<D> {
             if self.buffer.closed.get() {
                 return false;
             }
-            if self.budget.has_room() {
+            let has_waiting = !self.buffer.ready.borrow().is_empty();
+            if if has_waiting { self.budget.has_room_ahead() } else { self.budget.has_room() } {
                 return true;
             }
             let _waiting = Passage::begin(Some(self.budget.steps.clone()), Step::Pull, Manner::Blocked);
@@ -240,28 +265,28 @@ impl<D: Driver> Puller<D> {
     async fn fill(&self, in_flight: &mut VecDeque<InFlight>, place: &mut Place) -> Result<(), CallError> {
         while in_flight.len() < place.depth.max(1) {
             let is_first = in_flight.is_empty();
-            if !is_first && !self.budget.has_room() {
+            if !is_first && !self.budget.has_room_ahead() {
                 return Ok(());
             }
             let connection = self.client.connection(&self.target.address).await?;
             // Only a lone request may be kept waiting; predicted ones are asked below the known end only.
             let timeout = if is_first { SUSPENDED_TIMEOUT } else { self.client.settings().operation_timeout };
-            let answer = connection.call(&self.request(place.ask, is_first), timeout);
+            let answer = connection.call(&self.request(place, is_first), timeout);
             in_flight.push_back(InFlight { offset: place.ask, answer: Box::pin(answer) });
             place.ask = place.ask.saturating_add(place.step);
         }
         Ok(())
     }
 
-    fn request(&self, offset: i64, may_wait: bool) -> Request {
+    fn request(&self, place: &Place, may_wait: bool) -> Request {
         let flag = FLAG_SUBSCRIPTION | if may_wait { FLAG_SUSPEND } else { 0 };
         let suspend_ms = i64::try_from(SUSPEND.as_millis()).unwrap_or(0);
         Request::new(request::PULL_MESSAGE)
             .with("consumerGroup", &*self.group)
             .with("topic", &*self.target.queue.topic)
             .with("queueId", self.target.queue.queue_id)
-            .with("queueOffset", offset)
-            .with("maxMsgNums", PULL_MESSAGES)
+            .with("queueOffset", place.ask)
+            .with("maxMsgNums", place.messages)
             .with("sysFlag", flag)
             .with("commitOffset", 0)
             .with("suspendTimeoutMillis", suspend_ms)
@@ -331,7 +356,7 @@ impl<D: Driver> Puller<D> {
 
     fn found(&self, offset: i64, next: i64, body: Bytes, place: &mut Place) -> Result<Continue, Trouble> {
         let bytes = body.len();
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(usize::try_from(place.step.clamp(0, PULL_MESSAGES_MAX)).unwrap_or(0));
         let (mut count, mut new) = (0i64, false);
         for message in messages(body) {
             let message = message.map_err(|error| self.malformed(&error.to_string()))?;
@@ -352,7 +377,8 @@ impl<D: Driver> Puller<D> {
         let asked_to = offset.saturating_add(place.step);
         place.expected = place.expected.max(next);
         if count > 0 {
-            place.step = count;
+            place.ask_for(i64::try_from(bytes).unwrap_or(i64::MAX) / count);
+            place.step = count.min(place.messages);
         }
         let backlog = self.buffer.max_offset.get().saturating_sub(place.ask.max(place.expected));
         let worth = usize::try_from(backlog / place.step.max(1)).unwrap_or(0);

@@ -226,13 +226,19 @@ fn read_message<'b>(answer: &Bytes, bytes: &'b [u8]) -> Result<Parsed<'b>, Messa
 }
 
 impl Message {
+    /// Whether the body is as the producer gave it.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.sys_flag & sys_flag::COMPRESSED == 0 || self.body.is_empty()
+    }
+
     /// The body as the producer gave it: the received slice itself, or the expanded bytes of a compressed one. Never
     /// more than four times the largest allowed body.
     ///
     /// # Errors
     /// When a compressed body can't be expanded.
     pub fn plain_body(&self) -> Result<Bytes, MessageError> {
-        if self.sys_flag & sys_flag::COMPRESSED == 0 || self.body.is_empty() {
+        if self.is_plain() {
             return Ok(self.body.clone());
         }
         let limit = MESSAGE_BODY_BYTES_MAX.saturating_mul(4);

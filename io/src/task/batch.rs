@@ -55,6 +55,12 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// The room that its records took, for the next batch.
+    pub fn take_room(&mut self) -> Vec<ConnectRecord> {
+        self.records.clear();
+        std::mem::take(&mut self.records)
+    }
+
     /// Whether it ends before all that was there.
     pub fn is_cut(&self) -> bool {
         self.stop.is_some() || self.again.is_some()

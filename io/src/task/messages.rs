@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rmqc_core::chain::Chain;
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector as keys;
@@ -69,6 +70,23 @@ impl Stages {
         }
     }
 
+    /// Whether nothing of a message can be wrong and nothing changes its record: [`Stages::take`] will do.
+    #[must_use]
+    pub fn takes_all(&self) -> bool {
+        self.chain.is_empty() && self.key_converter.takes_all() && self.value_converter.takes_all()
+    }
+
+    /// The record of a message that is not compressed, of which nothing is left: no handle is made that is not kept.
+    ///
+    /// # Errors
+    /// None, if [`Stages::takes_all`].
+    pub fn take(&self, topic: &Arc<str>, partition: &Arc<RecordPartition>, message: Message) -> Result<ConnectRecord> {
+        let Message { queue_offset, born_ms, body, properties, .. } = message;
+        let mut record = self.decode(topic, body, properties, born_ms)?;
+        record.position = Some(position(partition, queue_offset));
+        Ok(record)
+    }
+
     /// The record of a message, before the chain.
     ///
     /// # Errors
@@ -79,23 +97,22 @@ impl Stages {
         partition: &Arc<RecordPartition>,
         message: &Message,
     ) -> Result<ConnectRecord> {
-        let mut record = self.decode(topic, message)?;
-        let offset =
-            RecordOffset::Counter { field: "queueOffset", value: u64::try_from(message.queue_offset).unwrap_or(0) };
-        record.position = Some(Position { partition: partition.clone(), offset });
+        let body = message
+            .plain_body()
+            .map_err(|error| ConnectError::bad_record(Stage::Consume, "cannot expand the body").caused_by(error))?;
+        let mut record = self.decode(topic, body, message.properties.clone(), message.born_ms)?;
+        record.position = Some(position(partition, message.queue_offset));
         Ok(record)
     }
 
     /// Key from `KEYS`, value from the body, time from `connect.timestamp` or the born time.
-    fn decode(&self, topic: &Arc<str>, message: &Message) -> Result<ConnectRecord> {
-        let body = message
-            .plain_body()
-            .map_err(|error| ConnectError::bad_record(Stage::Consume, "cannot expand the body").caused_by(error))?;
-        let properties = &message.properties;
-        let [key, time] = find_each(properties, [KEYS, CONNECT_TIMESTAMP]);
+    #[inline]
+    fn decode(&self, topic: &Arc<str>, body: Bytes, properties: Bytes, born_ms: i64) -> Result<ConnectRecord> {
+        let [key, time] = find_each(&properties, [KEYS, CONNECT_TIMESTAMP]);
+        let timestamp_ms = Some(time.and_then(number).unwrap_or(born_ms));
         let key = key.filter(|key| !key.is_empty()).map(|key| properties.slice_ref(key));
         let key = self.key_converter.decode(topic, key)?;
-        let no_value = body.is_empty() && find(properties, TOMBSTONE).is_some();
+        let no_value = body.is_empty() && find(&properties, TOMBSTONE).is_some();
         let value = self.value_converter.decode(topic, (!no_value).then_some(body))?;
         Ok(ConnectRecord {
             topic: Some(topic.clone()),
@@ -103,11 +120,16 @@ impl Stages {
             key_schema: key.schema,
             value: value.value,
             schema: value.schema,
-            extensions: Extensions::Message(properties.clone()),
-            timestamp_ms: Some(time.and_then(number).unwrap_or(message.born_ms)),
+            extensions: Extensions::Message(properties),
+            timestamp_ms,
             position: None,
         })
     }
+}
+
+fn position(partition: &Arc<RecordPartition>, queue_offset: i64) -> Position {
+    let offset = RecordOffset::Counter { field: "queueOffset", value: u64::try_from(queue_offset).unwrap_or(0) };
+    Position { partition: partition.clone(), offset }
 }
 
 /// The number that a text tells.

@@ -41,6 +41,9 @@ use crate::shard::trouble::Call;
 /// Most records of one put.
 const PUT_RECORDS_MAX: usize = 4096;
 
+/// Records for which a task that waits keeps room.
+const SPARE_RECORDS_MAX: usize = 1024;
+
 /// What came of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Put {
@@ -66,6 +69,8 @@ struct Flow<D: Driver> {
     uncommitted_max: u64,
     letters_bytes_max: u64,
     commit_interval: Duration,
+    /// Room for the records of a batch, used again and again: it is large enough to be mapped anew otherwise.
+    spare_records: Vec<ConnectRecord>,
     /// Room for the store times of a batch, used again and again.
     stored_runs: Vec<(i64, usize)>,
     /// Records accepted by the sink since the last commit.
@@ -145,6 +150,7 @@ fn flow<D: Driver>(
         letters_bytes_max: size(&keys::UNCOMMITTED_BYTES, config) as u64 / 2,
         uncommitted_max,
         commit_interval: commit_interval(config),
+        spare_records: Vec::new(),
         stored_runs: Vec::new(),
         uncommitted: 0,
         dirty_since: None,
@@ -229,6 +235,7 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSinkTask, flow: &mut Flow<D>) -> 
                 continue;
             }
             flow.accepted(&mut batch)?;
+            flow.spare_records = batch.take_room();
             if let Some(error) = batch.stop {
                 // Everything before the record at fault is done, and the committed offset points at it.
                 flow.commit(task).await?;
@@ -304,7 +311,8 @@ impl<D: Driver> Flow<D> {
 
     /// Takes what has arrived, up to one put's worth, as records.
     async fn collect(&mut self) -> Result<Batch> {
-        let mut batch = Batch { stored: std::mem::take(&mut self.stored_runs), ..Batch::default() };
+        let (stored, records) = (std::mem::take(&mut self.stored_runs), std::mem::take(&mut self.spare_records));
+        let mut batch = Batch { stored, records, ..Batch::default() };
         batch.stored.clear();
         let room = self.uncommitted_max.saturating_sub(self.uncommitted);
         let room = usize::try_from(room).unwrap_or(usize::MAX).clamp(1, PUT_RECORDS_MAX);
@@ -337,7 +345,17 @@ impl<D: Driver> Flow<D> {
         let before = batch.records.len();
         let has_chain = !self.stages.chain.is_empty();
         let stored_ms = messages.last().map(|message| message.store_ms);
+        let all_are_taken = tap.is_none() && !keep && self.stages.takes_all();
+        batch.records.reserve(messages.len());
         for message in messages {
+            if all_are_taken && message.is_plain() {
+                let (bytes, stored_ms) = (message.body.len() as u64, message.store_ms);
+                batch.records.push(self.stages.take(&topic, &partition, message)?);
+                batch.stored_at(stored_ms);
+                batch.pulled = batch.pulled.saturating_add(1);
+                batch.payload_bytes = batch.payload_bytes.saturating_add(bytes);
+                continue;
+            }
             let sampled = (has_chain && is_sampled(batch.pulled)).then_some(&*self.control.steps);
             let mut made = self.stages.record(&topic, &partition, &message, sampled);
             if made.is_err() {
@@ -601,7 +619,7 @@ impl<D: Driver> Flow<D> {
     }
 
     /// Waits until something arrives, is to be told, or is due.
-    async fn wait(&self, arrived_seen: u64) {
+    async fn wait(&mut self, arrived_seen: u64) {
         let control_seen = self.control.changed.seen();
         if self.control.wanted.get() != Wanted::Run || self.consumer.needs_rebalance() {
             return;
@@ -615,6 +633,9 @@ impl<D: Driver> Flow<D> {
         let is_asked_for = self.control.reading.lag().is_some_and(|lag| lag > 0);
         let manner = if is_asked_for { Manner::Busy } else { Manner::Starved };
         self.control.steps.enter(Step::Pull, manner);
+        if self.spare_records.capacity() > SPARE_RECORDS_MAX {
+            self.spare_records = Vec::new();
+        }
         match self.dirty_since {
             Some(since) => {
                 let left = self.commit_interval.saturating_sub(since.elapsed());
