@@ -75,6 +75,15 @@ impl RealBroker {
         &self.address
     }
 
+    /// Pid of the broker's JVM.
+    ///
+    /// # Panics
+    /// If the broker does not run.
+    pub fn pid(&self) -> u32 {
+        let text = std::fs::read_to_string(self.folder.join("broker.pid")).expect("the broker runs");
+        text.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a pid")
+    }
+
     /// `kill -9` of the broker; the name server stays.
     pub fn kill(&self) {
         self.helper("kill-broker", &[]);

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -52,7 +53,8 @@ impl Worker {
         Self::start_program_in(&binary(), folder, namesrv, settings, environment)
     }
 
-    fn start_program_in(
+    /// The same for a program, settings and environment of its own.
+    pub fn start_program_in(
         program: &Path,
         folder: &Path,
         namesrv: &str,
@@ -332,14 +334,24 @@ impl Drop for Worker {
 }
 
 /// The worker's program: Cargo's own for tests of its package, or the one that `RMQC_BINARY` names.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let named = std::env::var_os("RMQC_BINARY").map(PathBuf::from);
     named.or_else(|| option_env!("CARGO_BIN_EXE_rmqc-fast").map(PathBuf::from)).expect("RMQC_BINARY names the worker")
 }
 
-/// A port that nobody listened on a moment ago.
+/// A port that nobody listened on a moment ago. Below those that the kernel gives to outgoing connections: one of them
+/// could take the port before its listener does.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 28_100;
+    const COUNT: u32 = 4_600;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let free = (0..COUNT).find_map(|_| {
+        // Processes that run at the same time have pids near each other, and want ports that are not.
+        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + number % COUNT).unwrap();
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(port)
+    });
+    free.expect("a free port")
 }
 
 fn unchunk(mut body: &str) -> String {

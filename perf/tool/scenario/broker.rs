@@ -1,0 +1,201 @@
+//! File to topic and topic to file with a real Apache RocketMQ, beside a client with nothing around it and RocketMQ's own
+//! Java client.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::per_record;
+use crate::support::broker::{RAISED_PULL_CAPS, RealBroker};
+use crate::support::worker::{file_sink, file_source, wait_bytes};
+use crate::support::{TempDir, wait_until};
+use crate::tool::bare::{Producer, pull};
+use crate::tool::floor::{batches, file_to_topic};
+use crate::tool::lines::{self, Tally};
+use crate::tool::machine::{process_cpu, thread_cpu};
+use crate::tool::options::{Options, list, setting};
+use crate::tool::peer::rocketmq::RocketClient;
+use crate::tool::rounds::{Case, Side, compare};
+use crate::tool::workers::{Build, PATIENCE, Running, throughput, wait_count};
+
+const QUEUES: u32 = 4;
+/// Bytes of all records together, by default: the broker keeps what every side of every round sends.
+const TOTAL_BYTES: u64 = 100_000_000;
+/// Batches of the client with nothing around it: as large as the worker's, as many under way.
+const BATCH_BYTES: usize = 1 << 20;
+const BATCH_MESSAGES: usize = 4_096;
+const WINDOW: usize = 8;
+
+/// A real broker, a file of numbered lines, and topics made one after another.
+pub struct Stage {
+    broker: RealBroker,
+    folder: TempDir,
+    file: PathBuf,
+    records: u64,
+    bytes: usize,
+    made: Cell<u32>,
+}
+
+impl Stage {
+    /// Starts a broker, makes the file, and sends it once unmeasured: a broker that has just started compiles itself.
+    pub fn set(records: u64, bytes: usize, settings: &[&str]) -> Self {
+        let folder = TempDir::new("stage");
+        let file = folder.file("in.txt");
+        lines::write(&file, records, bytes).unwrap();
+        let stage = Self { broker: RealBroker::start_with(settings), folder, file, records, bytes, made: Cell::new(0) };
+        stage.filled_topic();
+        stage
+    }
+
+    /// Its file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    fn new_name(&self) -> String {
+        self.made.set(self.made.get() + 1);
+        format!("load-{}", self.made.get())
+    }
+
+    fn new_topic(&self) -> String {
+        let topic = self.new_name();
+        self.broker.create_topic(&topic, QUEUES);
+        topic
+    }
+
+    fn stored(&self, topic: &str) -> u64 {
+        self.broker.stored(topic, QUEUES).unsigned_abs()
+    }
+
+    /// A topic with all lines of the file.
+    pub fn filled_topic(&self) -> String {
+        let topic = self.new_topic();
+        file_to_topic(&self.file, self.broker.address(), &topic, QUEUES as usize).unwrap();
+        wait_count("records in the topic", self.records, || self.stored(&topic));
+        topic
+    }
+
+    /// File to topic by the worker.
+    pub fn send(&self, build: &Build) -> Value {
+        let topic = self.new_topic();
+        let broker = process_cpu(self.broker.pid());
+        let mut running = Running::start(build, self.broker.namesrv(), &[]);
+        running.worker.create("source", &file_source(&self.file, &topic));
+        wait_count("records in the topic", self.records, || self.stored(&topic));
+        let mut told = running.measured(self.records, self.bytes);
+        self.tell_broker(&mut told, broker);
+        running.worker.stop();
+        assert_eq!(self.stored(&topic), self.records, "records were repeated");
+        told
+    }
+
+    /// Topic to file by the worker.
+    pub fn take(&self, build: &Build, topic: &str) -> Value {
+        // Its name makes the consumer group: one that has read the topic before would find nothing new.
+        let name = self.new_name();
+        let file = self.folder.file(&format!("{name}.out"));
+        let broker = process_cpu(self.broker.pid());
+        let mut running = Running::start(build, self.broker.namesrv(), &[]);
+        running.worker.create(&name, &file_sink(&file, topic));
+        wait_bytes(&file, self.records * self.bytes as u64, PATIENCE);
+        let mut told = running.measured(self.records, self.bytes);
+        self.tell_broker(&mut told, broker);
+        running.worker.stop();
+        check_and_remove(&file, self.records);
+        told
+    }
+
+    fn send_bare(&self) -> Value {
+        let topic = self.new_topic();
+        let batches = batches(&self.file, BATCH_BYTES, BATCH_MESSAGES).unwrap();
+        let broker = process_cpu(self.broker.pid());
+        let (began, cpu) = (Instant::now(), thread_cpu());
+        let mut producer = Producer::connect(self.broker.address(), &topic, QUEUES as usize, WINDOW).unwrap();
+        batches.iter().for_each(|batch| producer.send(batch).unwrap());
+        producer.finish().unwrap();
+        let cpu = thread_cpu() - cpu;
+        wait_count("records in the topic", self.records, || self.stored(&topic));
+        let mut told = throughput(self.records, self.bytes, began.elapsed().as_secs_f64(), cpu);
+        self.tell_broker(&mut told, broker);
+        told
+    }
+
+    fn take_bare(&self, topic: &str) -> Value {
+        let broker = process_cpu(self.broker.pid());
+        let (began, cpu) = (Instant::now(), thread_cpu());
+        let pulled = pull(self.broker.address(), topic, QUEUES as usize, None).unwrap();
+        let cpu = thread_cpu() - cpu;
+        let mut told = throughput(self.records, self.bytes, began.elapsed().as_secs_f64(), cpu);
+        assert_eq!(pulled.messages, self.records, "messages were lost");
+        told["messages_per_answer"] = json!(pulled.messages as f64 / pulled.answers.max(1) as f64);
+        self.tell_broker(&mut told, broker);
+        told
+    }
+
+    fn send_java(&self, client: &RocketClient) -> Value {
+        let topic = self.new_topic();
+        let broker = process_cpu(self.broker.pid());
+        let mut told = client.produce(self.broker.namesrv(), &topic, &self.file, self.records, self.bytes);
+        self.tell_broker(&mut told, broker);
+        wait_until("the Java client's records are in the topic", PATIENCE, || self.stored(&topic) >= self.records);
+        told
+    }
+
+    fn take_java(&self, client: &RocketClient, topic: &str, at_once: u64) -> Value {
+        let broker = process_cpu(self.broker.pid());
+        let mut told = client.pull(self.broker.namesrv(), topic, self.records, self.bytes, at_once);
+        self.tell_broker(&mut told, broker);
+        told
+    }
+
+    fn tell_broker(&self, told: &mut Value, before: std::time::Duration) {
+        told["broker_cpu_us_per_record"] = json!(per_record(process_cpu(self.broker.pid()) - before, self.records));
+    }
+}
+
+/// Every line is in a file once; then the file goes, for the room that it takes.
+pub fn check_and_remove(file: &Path, records: u64) {
+    assert_eq!(lines::tally(file, records).unwrap(), Tally { lost: 0, repeated: 0 }, "{}", file.display());
+    std::fs::remove_file(file).unwrap();
+}
+
+/// Records of so many bytes for a case with a real broker.
+pub fn records(bytes: u64) -> u64 {
+    setting("RMQC_RECORDS", TOTAL_BYTES / bytes)
+}
+
+/// All sizes; reading with the caps that brokers have by default, and with raised ones.
+pub fn run(options: &Options) {
+    let client = options.peers.then(RocketClient::compile);
+    let builds = Build::chosen(options);
+    for bytes in list("RMQC_RECORD_BYTES", &[100, 1_024]) {
+        let records = records(bytes);
+        let size = usize::try_from(bytes).unwrap();
+        for (caps, at_once, settings) in [("32", 32, &[][..]), ("1024", 1_024, RAISED_PULL_CAPS)] {
+            let stage = Stage::set(records, size, settings);
+            if settings.is_empty() {
+                let case = case(format!("file to topic, {bytes} B"));
+                let mut sides: Vec<Side> =
+                    builds.iter().map(|build| Side::new(&build.name, || stage.send(build))).collect();
+                sides.push(Side::new("bare client", || stage.send_bare()));
+                sides.extend(client.iter().map(|client| Side::new("java client", || stage.send_java(client))));
+                compare(options, &case, sides);
+            }
+            let topic = stage.filled_topic();
+            let case = case(format!("topic to file, {bytes} B, {caps} an answer"));
+            let mut sides: Vec<Side> =
+                builds.iter().map(|build| Side::new(&build.name, || stage.take(build, &topic))).collect();
+            sides.push(Side::new("bare client", || stage.take_bare(&topic)));
+            let (stage, topic) = (&stage, &topic);
+            let java = |client| Side::new("java client", move || stage.take_java(client, topic, at_once));
+            sides.extend(client.iter().map(java));
+            compare(options, &case, sides);
+        }
+    }
+}
+
+fn case(name: String) -> Case<'static> {
+    Case { scenario: "broker", name, primary: "cpu_us_per_record" }
+}

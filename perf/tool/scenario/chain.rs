@@ -1,0 +1,53 @@
+//! Three transforms of a JSON record of 200 bytes between decoding and a blackhole, and the same way without them.
+
+use serde_json::json;
+
+use super::alone::take_with;
+use crate::tool::null_broker::Settings;
+use crate::tool::null_broker::prepared::Content;
+use crate::tool::options::{Options, setting};
+use crate::tool::rounds::{Case, Side, compare};
+use crate::tool::workers::Build;
+
+const BODY_BYTES: usize = 200;
+const RECORDS: u64 = 5_000_000;
+
+/// On one shard: records a second and core.
+pub fn run(options: &Options) {
+    let records = setting("RMQC_RECORDS", RECORDS).cast_signed();
+    let settings =
+        Settings { records, body_bytes: BODY_BYTES, content: Content::Json, ..Settings::default() }.raised_caps();
+    let converter = json!({
+        "value.converter": "org.apache.rocketmq.connect.runtime.converter.record.json.JsonConverter",
+        "value.converter.schemas.enable": "false",
+    });
+    let mut chain = converter.clone();
+    let transforms = json!({
+        "transforms": "filter,rename,extract",
+        "transforms.filter.class": "PatternFilter$Value",
+        "transforms.filter.pattern": "ERROR|FATAL",
+        "transforms.filter.fields": "level",
+        "transforms.rename.class": "PatternRename$Value",
+        "transforms.rename.field.pattern": "^ok$",
+        "transforms.rename.field.replacement": "healthy",
+        "transforms.extract.class": "ExtractNestedField$Value",
+        "transforms.extract.input.outer.field.name": "user",
+        "transforms.extract.input.inner.field.name": "city",
+        "transforms.extract.output.field.name": "city",
+    });
+    chain.as_object_mut().unwrap().extend(transforms.as_object().unwrap().clone());
+    let mut sides: Vec<Side> = Vec::new();
+    for build in Build::chosen(options) {
+        let (chain, converter, plain) = (chain.clone(), converter.clone(), build.clone());
+        sides.push(Side::new(build.name.clone(), move || take_with(&build, settings, &["cores=1"], &chain)));
+        sides.push(Side::new(format!("{} without transforms", plain.name), move || {
+            take_with(&plain, settings, &["cores=1"], &converter)
+        }));
+    }
+    let case = Case {
+        scenario: "chain",
+        name: format!("filter, rename and extract, JSON of {BODY_BYTES} B"),
+        primary: "records_per_second",
+    };
+    compare(options, &case, sides);
+}

@@ -1,0 +1,214 @@
+//! Lines appended to a source's file at a fixed rate, whatever comes out, until they can be read in a sink's file: file,
+//! source, topic, sink, file. First the capacity of this way, then shares of it.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use super::per_record;
+use crate::support::broker::{RAISED_PULL_CAPS, RealBroker};
+use crate::support::worker::{Worker, file_sink, file_source, wait_bytes};
+use crate::support::{TempDir, unique};
+use crate::tool::lines;
+use crate::tool::machine::{monotonic_us, process_cpu};
+use crate::tool::options::{Options, list, setting};
+use crate::tool::rounds::{Case, Side, compare};
+use crate::tool::stamped::{number, since, write_line};
+use crate::tool::stats::{quantiles, rounded};
+use crate::tool::workers::{Build, PATIENCE, throughput};
+
+const QUEUES: u32 = 4;
+const LINE_BYTES: usize = 100;
+/// Lines by which the capacity is measured.
+const RECORDS: u64 = 1_000_000;
+const SECONDS: u64 = 20;
+/// Left out: a broker that has just started compiles itself on the same cores.
+const WARM_SECONDS: u64 = 10;
+/// Shares of the capacity, in percent.
+const SHARES: &[u64] = &[25, 50, 75, 90];
+/// Between two looks at a file, and two writes: the finest step that does not take a core from those who are measured.
+const PAUSE: Duration = Duration::from_micros(200);
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// A broker: a real one, or the worker's own (`RMQC_VIA=embedded`), which needs no Java.
+enum Via {
+    Real(Box<RealBroker>),
+    Embedded,
+}
+
+impl Via {
+    fn chosen() -> Self {
+        match std::env::var("RMQC_VIA").as_deref() {
+            Ok("embedded") => Self::Embedded,
+            Err(_) | Ok("broker") => Self::Real(Box::new(RealBroker::start_with(RAISED_PULL_CAPS))),
+            Ok(other) => panic!("RMQC_VIA={other}: broker and embedded are possible"),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        if matches!(self, Self::Real(_)) { "broker" } else { "embedded broker" }
+    }
+
+    fn namesrv(&self) -> &str {
+        match self {
+            Self::Real(broker) => broker.namesrv(),
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
+/// Capacity, then its shares; or the rates that `RMQC_RATES` lists.
+pub fn run(options: &Options) {
+    let via = Via::chosen();
+    let builds = Build::chosen(options);
+    let case = |name: String, primary| Case { scenario: "latency", name, primary };
+    let absolute = list("RMQC_RATES", &[]);
+    let rates: Vec<(String, u64)> = if absolute.is_empty() {
+        let sides = builds.iter().map(|build| Side::new(&build.name, || capacity(build, &via)));
+        let case = case(format!("capacity, {}", via.name()), "records_per_second");
+        let summary = compare(options, &case, sides.collect());
+        let most = summary["sides"][&builds[0].name]["records_per_second"]["median"].as_f64().unwrap();
+        let share = |share: u64| (format!("{share} % of capacity"), (most * share as f64 / 100.0) as u64);
+        list("RMQC_SHARES", SHARES).into_iter().map(share).collect()
+    } else {
+        absolute.iter().map(|rate| (format!("{rate} lines a second"), *rate)).collect()
+    };
+    for (name, rate) in rates {
+        let sides = builds.iter().map(|build| Side::new(&build.name, || open_loop(build, &via, rate.max(1))));
+        compare(options, &case(format!("{name}, {}", via.name()), "p99_ms"), sides.collect());
+    }
+}
+
+/// A worker with a source and a sink of one topic, and their files.
+struct Way {
+    worker: Worker,
+    source: PathBuf,
+    sink: PathBuf,
+    /// When the source was asked for, and what the worker had cost until then.
+    began: (Instant, Duration),
+    _home: TempDir,
+}
+
+impl Way {
+    fn open(build: &Build, via: &Via, fill: impl FnOnce(&Path)) -> Self {
+        let home = TempDir::new("latency");
+        let topic = unique("latency");
+        if let Via::Real(broker) = via {
+            broker.create_topic(&topic, QUEUES);
+        }
+        let (source, sink) = (home.file("in.txt"), home.file("out.txt"));
+        fill(&source);
+        std::fs::write(&sink, "").unwrap();
+        let worker = build.start(home.path(), via.namesrv(), &[]);
+        let began = (Instant::now(), process_cpu(worker.pid()));
+        // The embedded broker makes the topic at the first send; the sink waits for it.
+        worker.create("source", &file_source(&source, &topic));
+        worker.wait_state("source", "RUNNING");
+        worker.create("sink", &file_sink(&sink, &topic));
+        worker.wait_state("sink", "RUNNING");
+        Self { worker, source, sink, began, _home: home }
+    }
+}
+
+/// As many lines as go through, when all are there from the start.
+fn capacity(build: &Build, via: &Via) -> Value {
+    let records = setting("RMQC_RECORDS", RECORDS);
+    let mut way = Way::open(build, via, |source| lines::write(source, records, LINE_BYTES).unwrap());
+    wait_bytes(&way.sink, records * LINE_BYTES as u64, PATIENCE);
+    let (seconds, cpu) = (way.began.0.elapsed().as_secs_f64(), process_cpu(way.worker.pid()) - way.began.1);
+    way.worker.stop();
+    super::broker::check_and_remove(&way.sink, records);
+    throughput(records, LINE_BYTES, seconds, cpu)
+}
+
+/// So many lines a second, each written when it is due, whatever comes out.
+fn open_loop(build: &Build, via: &Via, rate: u64) -> Value {
+    let (warm, seconds) = (setting("RMQC_WARM_SECONDS", WARM_SECONDS), setting("RMQC_SECONDS", SECONDS));
+    let (skipped, total) = (rate * warm, rate * (warm + seconds));
+    let mut way = Way::open(build, via, |source| std::fs::write(source, "").unwrap());
+    let cpu = process_cpu(way.worker.pid());
+    let source = way.source.clone();
+    let writer = std::thread::spawn(move || write_on_time(&source, rate, total));
+    let arrived = read_arrivals(&way.sink, total, skipped);
+    writer.join().unwrap();
+    let cpu = process_cpu(way.worker.pid()) - cpu;
+    way.worker.stop();
+    let mut told = json!({ "rate": rate, "records": total, "cpu_us_per_record": per_record(cpu, total) });
+    told["records_per_second"] = json!(rounded(arrived.per_second, 1));
+    told["repeated"] = json!(arrived.repeated);
+    for (histogram, prefix) in arrived.waits.iter().zip(["", "uncorrected_"]) {
+        for (name, value) in quantiles(histogram).as_object().unwrap() {
+            told[format!("{prefix}{name}")] = value.clone();
+        }
+    }
+    told
+}
+
+fn write_on_time(path: &Path, rate: u64, total: u64) {
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    let origin = monotonic_us() + 100_000;
+    let due = |number: u64| origin + number * 1_000_000 / rate;
+    let (mut number, mut block) = (0, Vec::new());
+    while number < total {
+        let wait = Duration::from_micros(due(number).saturating_sub(monotonic_us()));
+        std::thread::sleep(wait.max(PAUSE));
+        block.clear();
+        while number < total && due(number) <= monotonic_us() {
+            write_line(&mut block, due(number), number, LINE_BYTES);
+            number += 1;
+        }
+        file.write_all(&block).unwrap();
+    }
+}
+
+struct Arrived {
+    /// Since a line was due, and since it was written.
+    waits: [Histogram<u64>; 2],
+    repeated: u64,
+    per_second: f64,
+}
+
+/// Reads the sink's file as it grows. A line's wait ends when its block has been read.
+fn read_arrivals(sink: &Path, total: u64, skipped: u64) -> Arrived {
+    let histogram = || Histogram::<u64>::new_with_bounds(1, 600_000_000, 3).unwrap();
+    let mut arrived = Arrived { waits: [histogram(), histogram()], repeated: 0, per_second: 0.0 };
+    let mut seen = vec![false; usize::try_from(total).unwrap()];
+    let (mut distinct, mut offset) = (0, 0);
+    let file = File::open(sink).unwrap();
+    let mut block = vec![0; BLOCK_BYTES];
+    let (mut moved, mut first) = (Instant::now(), None);
+    while distinct < total {
+        assert!(moved.elapsed() < PATIENCE, "stands still after {distinct} of {total} lines");
+        let read = file.read_at(&mut block, offset).unwrap();
+        let whole = read / LINE_BYTES * LINE_BYTES;
+        if whole == 0 {
+            std::thread::sleep(PAUSE);
+            continue;
+        }
+        for line in block[..whole].chunks_exact(LINE_BYTES) {
+            let (Some(number), Some((due, written))) = (number(line), since(line)) else {
+                panic!("a line that nobody wrote: {}", String::from_utf8_lossy(line));
+            };
+            let seen = &mut seen[usize::try_from(number).unwrap()];
+            if std::mem::replace(seen, true) {
+                arrived.repeated += 1;
+                continue;
+            }
+            distinct += 1;
+            if number >= skipped {
+                first.get_or_insert_with(Instant::now);
+                arrived.waits[0].saturating_record(due.max(1));
+                arrived.waits[1].saturating_record(written.max(1));
+            }
+        }
+        offset += whole as u64;
+        moved = Instant::now();
+    }
+    arrived.per_second = (total - skipped) as f64 / first.map_or(1.0, |first| first.elapsed().as_secs_f64());
+    arrived
+}
