@@ -17,6 +17,7 @@ use crate::command::tasks::Tasks;
 use crate::command::validate::Validate;
 use crate::command::worker::{Health, Worker};
 use crate::doctor::DoctorFlags;
+use crate::top::Top;
 
 /// Moves records between Apache RocketMQ and everything else.
 #[derive(Debug, Parser)]
@@ -62,6 +63,7 @@ pub(crate) enum Command {
     Plugins(Plugins),
     Validate(Validate),
     Tap(Tap),
+    Top(Top),
     Worker(Worker),
     Loggers(Loggers),
     Health(Health),

@@ -76,7 +76,9 @@ mod command;
 mod doctor;
 mod logging;
 mod new;
+mod progress;
 mod quickstart;
+mod top;
 mod wire;
 mod worker;
 
@@ -170,6 +172,7 @@ fn carry_out(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Plugins(flags) => flags.run(),
         Command::Validate(flags) => flags.run(),
         Command::Tap(flags) => flags.run(),
+        Command::Top(flags) => flags.run(),
         Command::Worker(flags) => flags.run(),
         Command::Loggers(flags) => flags.run(),
         Command::Health(flags) => flags.run(),

@@ -4,7 +4,6 @@
 mod verify;
 
 use std::fs;
-use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use rmqc_core::config::worker::{Parsed, WorkerConfig};
 use serde_json::{Value, json};
 
 use crate::cli::QuickstartFlags;
+use crate::progress::Way;
 use crate::worker::Worker;
 use crate::{EXIT_FAILURE, environment, logging, say, wire};
 
@@ -24,8 +24,6 @@ use crate::{EXIT_FAILURE, environment, logging, say, wire};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks at the sink's file.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-/// Pause between two progress lines when they can't be written over each other.
-const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 const SOURCE: &str = "quickstart-source";
 const SINK: &str = "quickstart-sink";
@@ -140,7 +138,7 @@ impl Trial {
 
     fn wait(&self, rest: &Rest, start: Instant) -> anyhow::Result<Measured> {
         let goal = fs::metadata(&self.input)?.len();
-        let mut progress = Progress::new(goal);
+        let mut progress = Way::new(goal, "at the sink");
         let mut source_seconds = None;
         let mut moved = (0, Instant::now());
         let mut asked = Instant::now();
@@ -281,40 +279,5 @@ impl Rest {
             bail!("cannot create {name}: {message}");
         }
         Ok(())
-    }
-}
-
-/// Progress on stderr: one line written over and over on a terminal, else one from time to time.
-struct Progress {
-    goal: u64,
-    terminal: bool,
-    start: Instant,
-    told: Instant,
-}
-
-impl Progress {
-    fn new(goal: u64) -> Self {
-        let now = Instant::now();
-        Self { goal, terminal: std::io::stderr().is_terminal(), start: now, told: now }
-    }
-
-    fn show(&mut self, there: u64) {
-        let interval = if self.terminal { Duration::from_millis(100) } else { LINE_INTERVAL };
-        if self.told.elapsed() < interval {
-            return;
-        }
-        self.told = Instant::now();
-        let percent = there.saturating_mul(100) / self.goal.max(1);
-        let line = format!("{percent:3} % at the sink, {:.1} s", self.start.elapsed().as_secs_f64());
-        let mut out = std::io::stderr().lock();
-        // Progress that can't be shown is no failure.
-        let _ = if self.terminal { write!(out, "\r{line}   ") } else { writeln!(out, "{line}") };
-        let _ = out.flush();
-    }
-
-    fn end(&self) {
-        if self.terminal {
-            let _ = writeln!(std::io::stderr().lock());
-        }
     }
 }

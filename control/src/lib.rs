@@ -9,8 +9,12 @@ pub mod store;
 pub mod worker;
 
 pub mod controller;
+pub mod flow;
 pub mod health;
+pub mod limit;
 pub mod logs;
 pub mod metrics;
 pub mod plugins;
+pub mod process;
 pub mod rest;
+pub mod words;

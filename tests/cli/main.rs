@@ -17,4 +17,5 @@ mod fake;
 mod pages;
 mod run;
 mod scripts;
+mod top;
 mod whole;

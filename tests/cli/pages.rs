@@ -15,6 +15,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("plugins", &["list", "show"]),
     ("validate", &[]),
     ("tap", &[]),
+    ("top", &[]),
     ("worker", &[]),
     ("loggers", &["get", "set"]),
     ("health", &[]),

@@ -65,6 +65,12 @@ fn a_connectors_whole_life_is_led_from_the_command_line() {
     ask(server, &["connectors", "list"]).expect(0).says("1/1");
     ask(server, &["tasks", "list", "in"]).expect(0).says("RUNNING");
     ask(server, &["tasks", "show", "in", "0"]).expect(0).says("connect.topicname = whole");
+    ask(server, &["connectors", "describe", "out"]).expect(0).says("Limit:");
+    ask(server, &["top", "--once"]).expect(0).says("epoll").says("SHARD").says("in ").says("out ");
+    let flow = json_of(server, &["top"]);
+    assert_eq!(flow["connectors"][1]["name"], "out", "{flow}");
+    assert_eq!(flow["connectors"][1]["records_total"], 3, "{flow}");
+    assert!(flow["window_ms"].as_u64().is_some_and(|ms| ms >= 200), "{flow}");
     wait_until("both are healthy", DEADLINE, || ask(server, &["health"]).code == 0);
 
     // Pauses, restarts, live records.

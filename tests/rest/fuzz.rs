@@ -70,6 +70,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/connectors/stopAll"),
     ("GET", "/v1/worker"),
     ("GET", "/v1/tasks"),
+    ("GET", "/v1/flow"),
     ("GET", "/v1/openapi.json"),
     ("GET", "/health"),
     ("GET", "/ready"),

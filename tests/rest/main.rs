@@ -7,6 +7,7 @@ mod changes;
 mod cluster;
 mod controller;
 mod fake;
+mod flow;
 mod kcctl;
 mod limits;
 mod plugins;

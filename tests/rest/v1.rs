@@ -470,6 +470,7 @@ const ROUTES: &[&str] = &[
     "GET /v1",
     "GET /v1/worker",
     "GET /v1/tasks",
+    "GET /v1/flow",
     "GET /v1/openapi.json",
     "GET /v1/connectors",
     "POST /v1/connectors",

@@ -184,9 +184,11 @@ fn description(one: &Value) -> String {
         ("Worker", "/status/connector/worker_id"),
         ("Health", "/status/health/state"),
         ("Cause", "/status/health/cause"),
+        ("Limit", "/status/limit/sentence"),
+        ("Advice", "/status/limit/advice"),
     ] {
         let value = at(one, pointer);
-        if value != "-" {
+        if value != "-" && !value.is_empty() {
             text.push_str(&format!("{:13}{}\n", format!("{label}:"), line(&value)));
         }
     }

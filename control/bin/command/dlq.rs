@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::output::{array, at, line, members, rows, table};
 use super::{Asking, Named, Session, connector_path, time, with_query};
+use crate::progress::Waiting;
 
 /// Shows a connector's dead letters, and sends them back.
 #[derive(Args, Debug)]
@@ -192,7 +193,9 @@ fn replay(session: &Session, flags: &ReplayFlags) -> anyhow::Result<()> {
         "dry_run": flags.dry_run,
     });
     let path = format!("{}/dlq/replay", connector_path(&flags.named.name));
-    let (_, answer) = session.change("POST", &path, Some(&body))?;
-    session.show(&answer, replay_page);
+    let waiting = Waiting::start(if flags.dry_run { "looking at dead letters" } else { "replaying dead letters" });
+    let answer = session.change("POST", &path, Some(&body));
+    drop(waiting);
+    session.show(&answer?.1, replay_page);
     Ok(())
 }

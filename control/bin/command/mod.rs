@@ -7,7 +7,7 @@ pub(crate) mod dlq;
 mod documents;
 pub(crate) mod loggers;
 pub(crate) mod offsets;
-mod output;
+pub(crate) mod output;
 pub(crate) mod pages;
 pub(crate) mod plugins;
 pub(crate) mod tap;
@@ -29,10 +29,10 @@ use crate::say;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Asking {
     #[command(flatten)]
-    server: ServerFlags,
+    pub server: ServerFlags,
     /// Print one JSON document instead of text, also when it fails.
     #[arg(long, global = true)]
-    json: bool,
+    pub json: bool,
 }
 
 /// What a command was given makes no sense: a file that can't be read, flags that don't fit together.
@@ -41,13 +41,13 @@ pub(crate) struct Asking {
 pub(crate) struct UsageError(pub String);
 
 /// Gives up with a [`UsageError`].
-fn usage<T>(message: impl Into<String>) -> anyhow::Result<T> {
+pub(crate) fn usage<T>(message: impl Into<String>) -> anyhow::Result<T> {
     Err(UsageError(message.into()).into())
 }
 
 impl Asking {
     /// Does the work; with `--json` a failure is a document on stdout too.
-    fn run(&self, work: impl FnOnce(&Session) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    pub fn run(&self, work: impl FnOnce(&Session) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
         let result = work(&Session { client: Client::new(&self.server), json: self.json });
         if let (true, Err(error)) = (self.json, &result) {
             say(&failure(error).to_string());
@@ -72,13 +72,14 @@ fn failure(error: &anyhow::Error) -> Value {
 }
 
 /// A worker, and how its answers are shown.
-struct Session {
-    client: Client,
+pub(crate) struct Session {
+    /// The worker.
+    pub client: Client,
     json: bool,
 }
 
 impl Session {
-    fn get(&self, path: &str) -> Result<Value, RequestError> {
+    pub fn get(&self, path: &str) -> Result<Value, RequestError> {
         self.client.json("GET", path, None)
     }
 
@@ -88,7 +89,7 @@ impl Session {
     }
 
     /// Prints a document, or the text that is made of it.
-    fn show(&self, document: &Value, text: impl FnOnce(&Value) -> String) {
+    pub fn show(&self, document: &Value, text: impl FnOnce(&Value) -> String) {
         if self.json {
             say(&document.to_string());
         } else {
@@ -104,7 +105,7 @@ impl Session {
 }
 
 /// The path of a connector in the API.
-fn connector_path(name: &str) -> String {
+pub(crate) fn connector_path(name: &str) -> String {
     format!("/v1/connectors/{}", segment(name))
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::output::{array, at, line, rows};
 use super::time::ms_of;
 use super::{Asking, Named, Session, connector_path, documents, usage, with_query};
+use crate::progress::Waiting;
 
 /// Shows and changes where connectors stand.
 #[derive(Args, Debug)]
@@ -161,8 +162,10 @@ fn json_of(text: &str, place: &str) -> anyhow::Result<Value> {
 
 fn alter(session: &Session, name: &str, body: &Value, dry_run: bool) -> anyhow::Result<()> {
     let query = [("dry_run", dry_run.then(|| "true".to_owned()))];
-    let (_, answer) = session.change("PATCH", &with_query(&path(name), &query), Some(body))?;
-    show_changed(session, &answer, dry_run);
+    let waiting = Waiting::start("changing offsets");
+    let answer = session.change("PATCH", &with_query(&path(name), &query), Some(body));
+    drop(waiting);
+    show_changed(session, &answer?.1, dry_run);
     Ok(())
 }
 
@@ -170,8 +173,10 @@ fn reset(session: &Session, flags: &ResetFlags) -> anyhow::Result<()> {
     let name = &flags.named.name;
     let Some(place) = &flags.to else {
         let query = [("dry_run", flags.dry_run.then(|| "true".to_owned()))];
-        let (_, answer) = session.change("DELETE", &with_query(&path(name), &query), None)?;
-        show_changed(session, &answer, flags.dry_run);
+        let waiting = Waiting::start("changing offsets");
+        let answer = session.change("DELETE", &with_query(&path(name), &query), None);
+        drop(waiting);
+        show_changed(session, &answer?.1, flags.dry_run);
         return Ok(());
     };
     let info = session.get(&connector_path(name))?;

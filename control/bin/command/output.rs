@@ -6,7 +6,7 @@ use serde_json::Value;
 const COLUMN_MAX: usize = 60;
 
 /// Columns under their headers, two blanks apart. Control characters in cells can't move the terminal's cursor.
-pub(super) fn table(headers: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(headers: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| line(cell)).collect()).collect();
     let mut widths: Vec<usize> = headers.iter().map(|header| header.chars().count()).collect();
     for row in &rows {
@@ -28,19 +28,19 @@ pub(super) fn table(headers: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Text on one line, without control characters.
-pub(super) fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     let text: String = text.trim().chars().map(plain).collect();
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
 /// Lines of a longer text, each put in by so many blanks, without control characters.
-pub(super) fn indented(text: &str, blanks: usize) -> String {
+pub(crate) fn indented(text: &str, blanks: usize) -> String {
     text.lines().map(|one| format!("{:blanks$}{}\n", "", line(one))).collect()
 }
 
 /// What stands at a JSON pointer, as text: `-` where there is nothing.
-pub(super) fn at(document: &Value, pointer: &str) -> String {
+pub(crate) fn at(document: &Value, pointer: &str) -> String {
     match document.pointer(pointer) {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
@@ -49,18 +49,18 @@ pub(super) fn at(document: &Value, pointer: &str) -> String {
 }
 
 /// The elements of an array; none where there is no array.
-pub(super) fn array<'v>(document: &'v Value, pointer: &str) -> &'v [Value] {
+pub(crate) fn array<'v>(document: &'v Value, pointer: &str) -> &'v [Value] {
     document.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// The members of an object, in order; none where there is no object.
-pub(super) fn members<'v>(document: &'v Value, pointer: &str) -> Vec<(&'v str, &'v Value)> {
+pub(crate) fn members<'v>(document: &'v Value, pointer: &str) -> Vec<(&'v str, &'v Value)> {
     let object = document.pointer(pointer).and_then(Value::as_object);
     object.into_iter().flatten().map(|(name, value)| (name.as_str(), value)).collect()
 }
 
 /// A table of the elements of an array: a header and a pointer into each element a column.
-pub(super) fn rows(elements: &[Value], columns: &[(&str, &str)]) -> String {
+pub(crate) fn rows(elements: &[Value], columns: &[(&str, &str)]) -> String {
     let headers: Vec<&str> = columns.iter().map(|(header, _)| *header).collect();
     let rows: Vec<Vec<String>> =
         elements.iter().map(|one| columns.iter().map(|(_, pointer)| at(one, pointer)).collect()).collect();

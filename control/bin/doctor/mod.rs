@@ -34,6 +34,7 @@ use self::name_servers::Known;
 use self::pace::{Deadline, Pending, within};
 use self::remote::Manner;
 use crate::cli::WorkerFlags;
+use crate::progress::Waiting;
 use crate::{EXIT_FAILURE, say, wire};
 
 /// Everything is over after this time.
@@ -72,7 +73,10 @@ pub(crate) fn run(flags: DoctorFlags) -> anyhow::Result<ExitCode> {
     let file = conf::place(worker.config_file.as_deref());
     let hangs = || ConfigErrors::from(ConfigError::new("-c", format!("{file} can't be read: its file system hangs")));
     let conf = within(deadline.step(FILES_TIME_MAX), move || conf::read(&worker)).ok_or_else(hangs)??;
-    let report = Report(examine(conf, flags, deadline));
+    let waiting = Waiting::start("looking at files and ports");
+    let findings = examine(conf, flags, deadline, &waiting);
+    drop(waiting);
+    let report = Report(findings);
     if json {
         say(&format!("{:#}", report.json()));
     } else {
@@ -113,7 +117,7 @@ fn hangs(check: &'static str, looked_at: &str, time: Duration) -> Finding {
     Finding::fail(check, looked_at, found, remedy)
 }
 
-fn examine(mut conf: conf::Conf, flags: DoctorFlags, deadline: Deadline) -> Vec<Finding> {
+fn examine(mut conf: conf::Conf, flags: DoctorFlags, deadline: Deadline, waiting: &Waiting) -> Vec<Finding> {
     let mut findings = std::mem::take(&mut conf.findings);
     let config = Arc::new(conf.config);
     let layout = machine::layout(&config);
@@ -152,9 +156,11 @@ fn examine(mut conf: conf::Conf, flags: DoctorFlags, deadline: Deadline) -> Vec<
     let all = connectors::look(&named, &config, layout.shards);
     findings.extend(all.findings.iter().cloned());
 
+    waiting.now("asking the name servers");
     let (found, known) = servers.wait(deadline.step(TIME_MAX)).unwrap_or_default();
     findings.extend(found);
     findings.push(open_files(&config, &layout, &all, &known));
+    waiting.now("asking the brokers");
     findings.extend(cluster(&config, &known, &all, flags.write, &manner));
     findings
 }

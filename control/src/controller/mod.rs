@@ -28,6 +28,7 @@ use rmqc_core::state::TargetState;
 use rmqc_core::tap::{TapRecord, TapSpec};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::flow::Look;
 use crate::health::ConnectorHealth;
 use crate::worker::TaskView;
 
@@ -165,6 +166,28 @@ pub struct Reports {
     pub missing: Vec<ShardId>,
 }
 
+/// Whether whoever asks for the flow goes on asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// This once: what was seen by the way will do.
+    Glance,
+    /// For some seconds from now on the shards are asked every second, so that the next answer has something to tell.
+    Stay,
+}
+
+/// What the controller saw lately.
+#[derive(Clone)]
+pub struct Seen {
+    /// The look that the newest is compared with; none where there was no other.
+    pub earlier: Option<Arc<Look>>,
+    /// The newest look, about a second old at most.
+    pub later: Arc<Look>,
+    /// Connectors and tasks as they are now.
+    pub snapshot: Snapshot,
+    /// How connectors fare, by name.
+    pub health: BTreeMap<String, ConnectorHealth>,
+}
+
 /// What shall become of a connector's configuration.
 #[derive(Clone, Debug)]
 pub enum Edit {
@@ -250,6 +273,7 @@ pub(crate) enum Intent {
     Look(Reply<Snapshot>),
     Report(Reply<Reports>),
     Health(Reply<BTreeMap<String, ConnectorHealth>>),
+    Flow(Watch, Reply<Seen>),
     Shutdown(Duration, Reply<Vec<String>>),
 }
 
@@ -398,6 +422,14 @@ impl Controller {
     /// When the worker is stopping.
     pub async fn health(&self) -> Result<BTreeMap<String, ConnectorHealth>, ControlError> {
         self.ask(Intent::Health).await
+    }
+
+    /// What everything did lately.
+    ///
+    /// # Errors
+    /// When the worker is stopping.
+    pub async fn flow(&self, watch: Watch) -> Result<Seen, ControlError> {
+        self.ask(|reply| Intent::Flow(watch, reply)).await
     }
 
     /// Stops everything in order: tasks drain and commit, states are stored, shards end. Gives what was left undone

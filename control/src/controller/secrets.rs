@@ -150,6 +150,11 @@ pub(crate) fn scrubbed(mut event: ShardEvent, known: &KnownSecrets) -> ShardEven
                 if let Some(holding) = &mut task.holding {
                     scrub(&task.task.connector, &mut holding.cause);
                 }
+                for failed in &mut task.failed {
+                    scrub(&task.task.connector, &mut failed.error);
+                    scrub(&task.task.connector, &mut failed.position);
+                    scrub(&task.task.connector, &mut failed.value);
+                }
             }
         }
         // Any of the shard's tasks may have caused it.

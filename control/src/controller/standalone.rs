@@ -436,6 +436,7 @@ impl Standalone {
                 self.reports.ask(reply, &self.couriers, now.monotonic);
             }
             Intent::Health(reply) => self.ask_for_health(reply),
+            Intent::Flow(watch, reply) => self.ask_for_flow(watch, reply),
             Intent::Shutdown(patience, reply) => self.begin_to_leave(patience, reply),
         }
     }
@@ -467,7 +468,7 @@ impl Standalone {
                 let _ = reply.send(self.look());
             }
             // The dropped reply says it.
-            Intent::Report(_) | Intent::Health(_) | Intent::Shutdown(..) => {}
+            Intent::Report(_) | Intent::Health(_) | Intent::Flow(..) | Intent::Shutdown(..) => {}
         }
     }
 

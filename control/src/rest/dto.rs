@@ -429,7 +429,7 @@ pub struct LatencyInfo {
 
 impl LatencyInfo {
     /// What a histogram of microseconds holds.
-    pub(super) fn of(micros: &Histogram<u64>) -> Self {
+    pub(in crate::rest) fn of(micros: &Histogram<u64>) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
         let ms = |micros: u64| micros as f64 / 1e3;
         let at = |quantile: f64| ms(micros.value_at_quantile(quantile));

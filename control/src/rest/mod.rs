@@ -35,6 +35,7 @@ pub use dto::{LatencyInfo, TaskInfoV1, WorkerInfoV1};
 use error::ApiError;
 use route::{Route, route};
 pub use server::RestLimits;
+pub use v1::document as flow;
 pub use v1::{ErrorBody, Wrong};
 
 /// Requests in work at once; further ones wait.

@@ -1,5 +1,6 @@
 //! Looks at the tasks' counters now and then, so that whoever asks how they fare hears what they did, not only where they
-//! are. Often while someone asks or something moves, else seldom, and never without tasks: an idle worker stays idle.
+//! are. Often while someone asks or something moves, else seldom, and never without tasks: an idle worker stays idle. Whoever
+//! watches the flow has a look every second, as long as they watch.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +8,10 @@ use std::time::Duration;
 use rmqc_core::clock::MonotonicTime;
 
 use super::Standalone;
-use crate::controller::{ConnectorView, Reply, Reports};
+use crate::controller::{Reply, Reports, Seen, Snapshot, Watch};
+use crate::flow::{LOOKS_APART, Look, Looks};
 use crate::health::{ConnectorHealth, Tracks};
+use crate::process::ProcessUse;
 use crate::worker::Now;
 
 /// Pause between two looks while someone asks or something moves.
@@ -17,6 +20,10 @@ const OFTEN: Duration = Duration::from_secs(5);
 const SELDOM: Duration = Duration::from_secs(30);
 /// Someone asks, if it is not longer ago.
 const ASKED_LASTS: Duration = Duration::from_secs(60);
+/// Pause between two looks while someone watches the flow.
+const WATCHING: Duration = Duration::from_secs(1);
+/// Someone watches the flow, if they asked not longer ago.
+const WATCHED_LASTS: Duration = Duration::from_secs(10);
 
 /// What the looks gave.
 #[derive(Default)]
@@ -28,14 +35,30 @@ pub(super) struct Sampler {
     asked_at: Option<MonotonicTime>,
     /// Who waits for the present look.
     waiting: Vec<Reply<BTreeMap<String, ConnectorHealth>>>,
+    looks: Looks,
+    watched_at: Option<MonotonicTime>,
+    /// Who waits for the present look to see the flow.
+    watching: Vec<Reply<Seen>>,
 }
 
 impl Sampler {
     /// When to look again.
     fn due(&self) -> MonotonicTime {
         let Some(looked_at) = self.looked_at else { return MonotonicTime::ZERO };
-        let asked = self.asked_at.is_some_and(|at| looked_at < at.saturating_add(ASKED_LASTS));
-        looked_at.saturating_add(if self.busy || asked { OFTEN } else { SELDOM })
+        let lasts = |at: Option<MonotonicTime>, lasts| at.is_some_and(|at| looked_at < at.saturating_add(lasts));
+        let pause = if lasts(self.watched_at, WATCHED_LASTS) {
+            WATCHING
+        } else if self.busy || lasts(self.asked_at, ASKED_LASTS) {
+            OFTEN
+        } else {
+            SELDOM
+        };
+        looked_at.saturating_add(pause)
+    }
+
+    /// How all connectors fare.
+    fn judge(&self, snapshot: &Snapshot, now: Now) -> BTreeMap<String, ConnectorHealth> {
+        snapshot.connectors.iter().map(|one| (one.name.clone(), self.tracks.judge(one, now))).collect()
     }
 }
 
@@ -61,16 +84,44 @@ impl Standalone {
         self.sampler.tracks.take(reports, now.monotonic);
         self.sampler.busy = self.sampler.tracks.are_busy();
         self.sampler.looked_at = Some(now.monotonic);
-        if self.sampler.waiting.is_empty() {
+        let process = ProcessUse::now();
+        let look = Look { at: now.monotonic, at_ms: now.unix_ms, reports: reports.clone(), process };
+        self.sampler.looks.push(look);
+        if self.sampler.waiting.is_empty() && self.sampler.watching.is_empty() {
             return;
         }
         let snapshot = self.look();
-        let judged = |one: &ConnectorView| (one.name.clone(), self.sampler.tracks.judge(one, now));
-        let health: BTreeMap<_, _> = snapshot.connectors.iter().map(judged).collect();
+        let health = self.sampler.judge(&snapshot, now);
         for reply in std::mem::take(&mut self.sampler.waiting) {
             // Whoever asked may have gone away.
             let _ = reply.send(health.clone());
         }
+        let watching = std::mem::take(&mut self.sampler.watching);
+        if let Some((earlier, later)) = self.sampler.looks.window() {
+            let seen = Seen { earlier, later, snapshot, health };
+            for reply in watching {
+                let _ = reply.send(seen.clone());
+            }
+        }
+    }
+
+    /// Tells what was seen lately; looks at once when that is too long ago.
+    pub(super) fn ask_for_flow(&mut self, watch: Watch, reply: Reply<Seen>) {
+        let now = self.now();
+        if watch == Watch::Stay {
+            self.sampler.watched_at = Some(now.monotonic);
+        }
+        if let Some((earlier, later)) = self.sampler.looks.window()
+            && (earlier.is_some() || watch == Watch::Glance)
+            && now.monotonic.saturating_sub(later.at) < LOOKS_APART
+        {
+            let snapshot = self.look();
+            let health = self.sampler.judge(&snapshot, now);
+            let _ = reply.send(Seen { earlier, later, snapshot, health });
+            return;
+        }
+        self.sampler.watching.push(reply);
+        self.reports.begin(&self.couriers, now.monotonic);
     }
 
     /// Looks at once, for someone who wants to know how the connectors fare.

@@ -4,6 +4,7 @@
 mod connectors;
 mod dlq;
 mod error;
+mod flow;
 mod loggers;
 mod mask;
 mod offsets;
@@ -32,6 +33,7 @@ use super::body::{self, BODY_BYTES_MAX, NoBody};
 use super::{Answer, App};
 use error::V1Error;
 pub use error::{ErrorBody, Wrong};
+pub use flow::document;
 
 /// Looks at live records at once.
 const TAPS_MAX: usize = 16;
@@ -55,6 +57,7 @@ fn described() -> OpenApiRouter<Arc<V1>> {
     let inner = OpenApiRouter::new()
         .routes(routes!(worker::worker))
         .routes(routes!(worker::tasks))
+        .routes(routes!(flow::flow))
         .routes(routes!(openapi::document))
         .routes(routes!(connectors::list, connectors::create))
         .routes(routes!(connectors::get, connectors::delete))

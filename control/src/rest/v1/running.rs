@@ -15,9 +15,13 @@ use utoipa::ToSchema;
 use super::V1;
 use super::connectors::{kind, look};
 use super::error::{ErrorBody, V1Error};
+use super::flow::document::{LimitV1, QueueV1};
+use super::flow::{limit_of, queue_of, rounded};
 use super::request::{Asked, Name, TaskIndex};
 use crate::controller::standalone::connector_state;
-use crate::controller::{ConnectorView, Restart};
+use crate::controller::{ConnectorView, Restart, Watch};
+use crate::flow::Flow;
+use crate::flow::connector::ConnectorFlow;
 use crate::health::ConnectorHealth;
 use crate::rest::{Answer, RestSettings, json};
 use crate::worker::TaskView;
@@ -57,8 +61,12 @@ pub(super) struct TaskStatus {
     history: Vec<FailureInfo>,
     /// A call that fails and is tried again.
     holding: Option<HoldingInfo>,
-    /// Sinks: messages in the task's queues that it has not delivered yet.
+    /// Records that wait for the task: in a sink's queues, or at a source that can tell.
     lag_records: Option<u64>,
+    /// How old the oldest of what waits is, in ms.
+    lag_ms: Option<u64>,
+    /// Sinks: the task's queues.
+    queues: Vec<QueueV1>,
     health: Option<HealthInfo>,
 }
 
@@ -115,6 +123,14 @@ pub(super) struct ConnectorStatus {
     #[serde(rename = "type")]
     kind: &'static str,
     health: Option<HealthInfo>,
+    /// What limits it now.
+    limit: LimitV1,
+    /// Records that wait for its tasks.
+    lag_records: Option<u64>,
+    /// How old the oldest of what waits is, in ms.
+    lag_ms: Option<u64>,
+    /// Seconds until nothing waits, if all goes on like this; null while what waits does not get less.
+    catch_up_seconds: Option<f64>,
     /// None when the last change was before this process.
     last_change: Option<LastChangeInfo>,
 }
@@ -126,6 +142,8 @@ pub(super) struct Reported {
     tasks: BTreeMap<TaskId, TaskReport>,
     /// How connectors fare, by name.
     health: BTreeMap<String, ConnectorHealth>,
+    /// What they did lately.
+    flow: Flow,
 }
 
 impl Reported {
@@ -133,8 +151,10 @@ impl Reported {
     pub async fn ask(v1: &V1) -> Result<Self, V1Error> {
         let reports = v1.app.controller.report().await?;
         let health = v1.app.controller.health().await?;
+        let seen = v1.app.controller.flow(Watch::Glance).await?;
+        let flow = Flow::between(seen.earlier.as_deref(), &seen.later);
         let tasks = reports.shards.iter().flat_map(|(_, report)| &report.tasks);
-        Ok(Self { tasks: tasks.map(|task| (task.task.clone(), task.clone())).collect(), health })
+        Ok(Self { tasks: tasks.map(|task| (task.task.clone(), task.clone())).collect(), health, flow })
     }
 }
 
@@ -163,6 +183,8 @@ impl TaskStatus {
                 tries: holding.tries,
             }),
             lag_records: report.and_then(|report| report.lag_records),
+            lag_ms: report.and_then(|report| report.lag_ms),
+            queues: report.map(|report| report.queues.iter().map(queue_of).collect()).unwrap_or_default(),
             health: reported.health.get(&*task.task.connector).and_then(|of_connector| {
                 let own = of_connector.tasks.iter().find(|(index, ..)| *index == task.task.index);
                 own.map(|(_, health, cause)| HealthInfo { state: health.name(), cause: cause.clone() })
@@ -173,17 +195,14 @@ impl TaskStatus {
 
 impl ConnectorStatus {
     pub fn of(connector: &ConnectorView, settings: &RestSettings, reported: &Reported) -> Self {
-        let state = match connector.target {
-            TargetState::Stopped => TargetState::Stopped.name(),
-            TargetState::Started | TargetState::Paused => connector_state(connector),
-        };
         let state = ConnectorState {
-            state,
+            state: state_of(connector),
             worker_id: settings.worker_id.clone(),
             trace: connector.failure.clone(),
             version: settings.version,
         };
         let task = |task| TaskStatus::of(task, &settings.worker_id, reported);
+        let lately = ConnectorFlow::of(connector, reported.health.get(&connector.name), &reported.flow);
         Self {
             name: connector.name.clone(),
             connector: state,
@@ -193,12 +212,24 @@ impl ConnectorStatus {
                 .health
                 .get(&connector.name)
                 .map(|one| HealthInfo { state: one.health.name(), cause: one.cause.clone() }),
+            limit: limit_of(&lately.limit),
+            lag_records: lately.lag_records,
+            lag_ms: lately.lag_ms,
+            catch_up_seconds: lately.catch_up_seconds.map(rounded),
             last_change: connector.last_change.as_ref().map(|change| LastChangeInfo {
                 kind: change.kind.name(),
                 at_ms: change.at_ms,
                 cause: change.cause.as_deref().map(str::to_owned),
             }),
         }
+    }
+}
+
+/// The state of a connector itself, apart from its tasks.
+pub(super) fn state_of(connector: &ConnectorView) -> &'static str {
+    match connector.target {
+        TargetState::Stopped => TargetState::Stopped.name(),
+        TargetState::Started | TargetState::Paused => connector_state(connector),
     }
 }
 

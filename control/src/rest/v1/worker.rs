@@ -16,6 +16,12 @@ use crate::rest::{Answer, cluster, json};
 /// The cluster is asked for its name no longer than this.
 const CLUSTER_NAME_PATIENCE: Duration = Duration::from_secs(1);
 
+/// The source's commit that the program was built from, if the build named it.
+pub(super) const COMMIT: &str = match option_env!("RMQC_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// Who answers.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ServerInfo {
@@ -34,8 +40,7 @@ pub(super) async fn root(State(v1): State<Arc<V1>>) -> Answer {
     let asked = v1.cluster_name.get_or_try_init(|| async { cluster_name(&v1).await.ok_or(()) });
     let name = tokio::time::timeout(CLUSTER_NAME_PATIENCE, asked).await;
     let name = name.ok().and_then(Result::ok).cloned().unwrap_or_else(|| settings.name_servers.join(";"));
-    let commit = option_env!("RMQC_COMMIT").unwrap_or("unknown");
-    json(StatusCode::OK, &ServerInfo { version: settings.version, commit, kafka_cluster_id: name })
+    json(StatusCode::OK, &ServerInfo { version: settings.version, commit: COMMIT, kafka_cluster_id: name })
 }
 
 async fn cluster_name(v1: &V1) -> Option<String> {
