@@ -141,6 +141,7 @@ impl Room {
         };
         let rest = RestSettings {
             worker_id: config.worker_id.clone(),
+            allowed_origins: config.http_allowed_origins.clone(),
             real_status: config.rest_real_status,
             mask_secrets: config.mask_secrets,
             version: env!("CARGO_PKG_VERSION"),

@@ -6,6 +6,7 @@
 mod changes;
 mod cluster;
 mod controller;
+mod cross_site;
 mod fake;
 mod flow;
 mod kcctl;

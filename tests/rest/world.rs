@@ -157,6 +157,7 @@ impl World {
         let theirs = Arc::clone(&cluster);
         let rest = RestSettings {
             worker_id: wishes.worker_id.to_owned(),
+            allowed_origins: vec!["https://console.example".to_owned()],
             real_status: wishes.real_status,
             mask_secrets: wishes.mask_secrets,
             version: "0.0.0",

@@ -4,10 +4,12 @@
 mod body;
 mod cluster;
 mod connectors;
+mod cross_site;
 mod dto;
 mod error;
 mod input;
 mod legacy;
+mod page;
 mod plugin_paths;
 mod plugins;
 mod route;
@@ -21,6 +23,7 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use axum::http::{Request, Response, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse as _;
 use rmqc_core::cluster_port::ClusterPort;
 use rmqc_core::command::ShardPort;
@@ -48,6 +51,8 @@ const BODIES_MAX: usize = 32;
 pub struct RestSettings {
     /// Name of this worker in statuses.
     pub worker_id: String,
+    /// Origins of web pages that may ask for changes beside the worker's own; lower case.
+    pub allowed_origins: Vec<String>,
     /// Give handled errors their HTTP status instead of 200.
     pub real_status: bool,
     /// Hide the values of secret keys.
@@ -93,7 +98,8 @@ pub async fn serve(
     let bodies = tokio::sync::Semaphore::new(BODIES_MAX);
     let app = Arc::new(App { controller, port, cluster, settings, started: Instant::now(), room, bodies });
     // One handler for all other paths: the Java server's rules on methods, slashes and precedence are those of `route`.
-    let router = v1::router(Arc::clone(&app)).merge(axum::Router::new().fallback(handle).with_state(app));
+    let router = v1::router(Arc::clone(&app)).merge(axum::Router::new().fallback(handle).with_state(Arc::clone(&app)));
+    let router = router.layer(from_fn_with_state(app, cross_site::guard));
     server::run(listener, router, limits, stop).await;
 }
 
@@ -107,6 +113,9 @@ async fn handle(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
         .get(ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("application/json"));
+    if let Some(answer) = page::answer(&head) {
+        return answer;
+    }
     let Some(route) = route(&head.method, &head.uri) else { return not_found(json) };
     if head.method == axum::http::Method::HEAD {
         return text(StatusCode::OK, "");

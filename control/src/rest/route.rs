@@ -35,6 +35,24 @@ pub(super) enum Route {
     OldAllocatedTasks,
 }
 
+impl Route {
+    /// Whether it changes something.
+    pub(super) fn changes(&self) -> bool {
+        matches!(
+            self,
+            Self::Create(_)
+                | Self::CreateByGet(_)
+                | Self::Stop(_)
+                | Self::Pause(_)
+                | Self::Resume(_)
+                | Self::StopAll
+                | Self::PauseAll
+                | Self::ResumeAll
+                | Self::PluginReload
+        )
+    }
+}
+
 /// Finds the route; `HEAD` finds what `GET` does.
 pub(super) fn route(method: &Method, uri: &Uri) -> Option<Route> {
     let path = uri.path().strip_prefix('/')?;
@@ -142,6 +160,7 @@ mod tests {
             ("/getClusterInfo", Some(Route::ClusterInfo)),
             ("/getClusterInfo/", Some(Route::ClusterInfo)),
             ("/getclusterinfo", None),
+            // Browsers get the page there, before this table is asked.
             ("/", None),
             ("/connectors", None),
             ("/connectors/", None),

@@ -91,6 +91,8 @@ pub struct WorkerConfig {
     pub http_host: String,
     /// Port that REST listens on; 0: any free one.
     pub http_port: u16,
+    /// Origins of web pages that may ask for changes beside the worker's own; each `scheme://host[:port]`, lower case.
+    pub http_allowed_origins: Vec<String>,
     /// Whether errors get real HTTP status codes instead of the Java worker's 200.
     pub rest_real_status: bool,
     /// Whether REST answers hide the values of secret keys.
@@ -185,6 +187,7 @@ impl WorkerConfig {
         let log_dir =
             directory(&keys::LOG_DIR, &merged, home.map(|home| format!("{home}/logs/rocketmqconnect")), &mut errors);
         let credentials = credentials(&merged, &mut errors);
+        let http_allowed_origins = origins(&merged, &mut errors);
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));
         }
@@ -199,6 +202,7 @@ impl WorkerConfig {
             operation_timeout: ms(&keys::OPERATION_TIMEOUT),
             http_host: text(&keys::HTTP_HOST),
             http_port: u16::try_from(keys::HTTP_PORT.integer(&merged)).unwrap_or(0),
+            http_allowed_origins,
             rest_real_status: text(&keys::REST_STATUS_CODES).eq_ignore_ascii_case("real"),
             mask_secrets: keys::MASK_SECRETS.boolean(&merged),
             providers: provider_settings(&merged, env),
@@ -282,6 +286,22 @@ fn concealed(mut error: ConfigError, conf: &Properties, resolved: &Properties, s
     let texts = [Some(&mut error.message), error.value.as_mut(), error.remedy.as_mut()];
     texts.into_iter().flatten().for_each(|text| scrubber.scrub_in_place(text));
     error
+}
+
+/// Origins that may ask for changes, in lower case.
+fn origins(properties: &Properties, errors: &mut Vec<ConfigError>) -> Vec<String> {
+    let key = &keys::HTTP_ALLOWED_ORIGINS;
+    let given = key.text(properties).unwrap_or_default().split(',').map(str::trim).filter(|one| !one.is_empty());
+    let origins: Vec<String> = given.map(|one| one.trim_end_matches('/').to_ascii_lowercase()).collect();
+    for origin in &origins {
+        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        if host.is_none_or(|host| host.is_empty() || host.contains(['/', '*', '@', '?', '#', ' '])) {
+            let message = format!("\"{origin}\" is no origin");
+            let remedy = "write each as https://HOST or https://HOST:PORT, without a path or *";
+            errors.push(ConfigError::new(key.name, message).with_remedy(remedy));
+        }
+    }
+    origins
 }
 
 /// Lays the sources over each other.

@@ -85,6 +85,16 @@ pub(super) const HTTP_HOST: ConfigKey = ConfigKey {
     doc: "Address that the REST API listens on. `0.0.0.0` opens it to the network: whoever reaches it can make \
           the worker read and write files.",
 };
+pub(super) const HTTP_ALLOWED_ORIGINS: ConfigKey = ConfigKey {
+    name: "httpAllowedOrigins",
+    aliases: &[],
+    kind: KeyKind::List,
+    default: Some(""),
+    unit: "",
+    doc: "Origins (`https://console.example:8443`) of web pages that may ask for changes beside the worker's own page; \
+          needed when a proxy gives the worker another `Host` than the browser sees. Requests of other sites' pages \
+          that would change something get HTTP 403.",
+};
 pub(super) const REST_STATUS_CODES: ConfigKey = ConfigKey {
     name: "restStatusCodes",
     aliases: &[],
@@ -289,6 +299,7 @@ pub const WORKER_KEYS: &[ConfigKey] = &[
     OPERATION_TIMEOUT,
     HTTP_PORT,
     HTTP_HOST,
+    HTTP_ALLOWED_ORIGINS,
     REST_STATUS_CODES,
     MASK_SECRETS,
     PROVIDER_ROOTS,

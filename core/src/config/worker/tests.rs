@@ -65,6 +65,17 @@ fn the_name_servers_of_the_environment_replace_embedded_but_not_an_address() {
 }
 
 #[test]
+fn allowed_origins_are_origins() {
+    let given = "https://A.example, http://b:8080/ ,";
+    let config = build(&[("httpAllowedOrigins", given)]).unwrap().config;
+    assert_eq!(config.http_allowed_origins, ["https://a.example", "http://b:8080"]);
+    for wrong in ["*", "a.example", "https://", "https://a/b", "https://*.a", "null"] {
+        let errors = build(&[("httpAllowedOrigins", wrong)]).unwrap_err();
+        assert_eq!(errors.0[0].key, "httpAllowedOrigins", "{wrong}");
+    }
+}
+
+#[test]
 fn unknown_and_dead_keys_are_told() {
     let parsed = build(&[("htpPort", "1"), ("rmqMaxRedeliveryTimes", "5"), ("zzzzzzzz", "1")]).unwrap();
     let all = parsed.warnings.join("\n");
