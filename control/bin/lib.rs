@@ -76,8 +76,10 @@ mod command;
 mod doctor;
 mod logging;
 mod new;
+mod otlp;
 mod progress;
 mod quickstart;
+mod reporters;
 mod top;
 mod wire;
 mod worker;
@@ -244,6 +246,7 @@ fn environment() -> Environment {
 fn run(flags: &cli::WorkerFlags, check: bool) -> anyhow::Result<ExitCode> {
     let Parsed { config, warnings, secrets } = configuration(flags)?;
     if check {
+        reporters::topic_reporter(&config, &KnownSecrets::default())?;
         for warning in warnings {
             say_error(&warning);
         }

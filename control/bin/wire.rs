@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rmqc_core::cluster_port::ClusterPort;
 use rmqc_core::command::ShardPort;
-use rmqc_core::config::worker::{ClusterAddress, DriverChoice, PinChoice, WorkerConfig};
+use rmqc_core::config::worker::{ClusterAddress, DriverChoice, PinChoice, Secret, WorkerConfig};
 use rmqc_io::embedded::{EmbeddedBroker, EmbeddedSettings};
 use rmqc_io::settings::{ClusterSettings, CoresWanted, Credentials, DataPlaneSettings, DriverWanted, PinWanted};
 
@@ -120,6 +120,22 @@ pub(crate) fn pin(config: &WorkerConfig) -> PinWanted {
 pub(crate) fn credentials(config: &WorkerConfig) -> Option<Credentials> {
     let (access, secret) = config.credentials.as_ref()?;
     Some(Credentials { access_key: access.0.clone(), secret_key: secret.0.clone() })
+}
+
+/// A client for calls to another cluster than the worker's, or to the same one as someone else.
+///
+/// # Errors
+/// Why it can't be started.
+pub(crate) fn other_cluster_client(
+    config: &WorkerConfig,
+    name_servers: &[String],
+    group: &str,
+    credentials: Option<&(Secret, Secret)>,
+) -> anyhow::Result<Arc<dyn ClusterPort>> {
+    let credentials =
+        credentials.map(|(access, secret)| Credentials { access_key: access.0.clone(), secret_key: secret.0.clone() });
+    let settings = ClusterSettings { credentials, producer_group: group.to_owned(), ..cluster(config, name_servers) };
+    Ok(rmqc_io::start_cluster_client(&settings)?)
 }
 
 fn driver(choice: DriverChoice) -> DriverWanted {

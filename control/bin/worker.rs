@@ -10,6 +10,8 @@ use anyhow::{Context as _, bail};
 use rmqc_control::controller::standalone::{Settings, start};
 use rmqc_control::controller::{Controller, ConverterDefaults};
 use rmqc_control::known_secrets::KnownSecrets;
+use rmqc_control::metrics::Monitored;
+use rmqc_control::metrics::reporters::TopicReporterConfig;
 use rmqc_control::plugins::PluginPaths;
 use rmqc_control::rest::{RestLimits, RestSettings, serve};
 use rmqc_control::store::Stores;
@@ -19,7 +21,7 @@ use rmqc_core::config::worker::WorkerConfig;
 use rmqc_core::registry::duplicate_names;
 use tokio::sync::oneshot;
 
-use crate::wire::Plane;
+use crate::wire::{Plane, other_cluster_client};
 
 /// A running worker.
 pub(crate) struct Worker {
@@ -46,6 +48,7 @@ impl Worker {
                 twice.join(" and the name ")
             );
         }
+        let topic_reporter = crate::reporters::topic_reporter(config, known)?;
         let begin = std::time::Instant::now();
         let lock = lock(&config.store_dir)?;
         let stores = Stores::in_files(&config.store_dir)?;
@@ -64,6 +67,7 @@ impl Worker {
             stores,
             listener,
             plane: plane.handles(config)?,
+            topic_reporter,
             known: Arc::clone(known),
             stopped,
         };
@@ -120,6 +124,7 @@ struct Room {
     stores: Stores,
     listener: TcpListener,
     plane: crate::wire::Handles,
+    topic_reporter: Option<TopicReporterConfig>,
     known: Arc<KnownSecrets>,
     stopped: oneshot::Receiver<()>,
 }
@@ -130,7 +135,21 @@ impl Room {
     }
 
     async fn work(self) -> anyhow::Result<Vec<String>> {
-        let Self { config, stores, listener, plane, known, stopped } = self;
+        let Self { config, stores, listener, plane, topic_reporter, known, stopped } = self;
+        let monitored = Arc::new(Monitored::tracing(
+            env!("CARGO_PKG_VERSION"),
+            config.otlp.as_ref().map_or(0.0, |otlp| otlp.trace_share),
+        ));
+        let topic = match topic_reporter {
+            // Without name servers it is the worker's own cluster.
+            Some(reporter) => {
+                let servers = Some(&reporter.name_servers).filter(|own| !own.is_empty()).unwrap_or(&plane.name_servers);
+                let credentials = reporter.credentials.as_ref();
+                let client = other_cluster_client(&config, servers, &reporter.group, credentials)?;
+                Some((reporter, client))
+            }
+            None => None,
+        };
         let settings = Settings {
             worker_id: config.worker_id.clone(),
             converters: ConverterDefaults { key: config.key_converter.clone(), value: config.value_converter.clone() },
@@ -151,6 +170,7 @@ impl Room {
             plugin_paths: Arc::new(PluginPaths::new(config.plugin_paths.clone())),
             limits: RestLimits::default(),
             log_levels: crate::logging::levels(),
+            monitored: Arc::clone(&monitored),
         };
         // Aside, so that a file system that doesn't answer holds nothing up.
         if let Err(error) = rest.plugin_paths.scan_aside(|| {}) {
@@ -158,6 +178,11 @@ impl Room {
         }
         let (controller, mut running): (Controller, _) =
             start(settings, plane.port.clone(), Arc::clone(&plane.cluster), stores);
+        if let Some(otlp) = config.otlp.clone() {
+            let (port, monitored) = (Arc::clone(&plane.port), Arc::clone(&monitored));
+            crate::otlp::start(otlp, config.worker_id.clone(), controller.clone(), port, monitored)?;
+        }
+        crate::reporters::start(&config, topic, &controller, &monitored);
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (close, closed) = oneshot::channel::<()>();
         let server = tokio::spawn(serve(listener, controller.clone(), plane.port, plane.cluster, rest, async {

@@ -47,6 +47,10 @@ pub enum Health {
 }
 
 impl Health {
+    /// All, the best first.
+    pub const ALL: [Self; 6] =
+        [Self::Healthy, Self::Paused, Self::CatchingUp, Self::Degraded, Self::Stalled, Self::Failed];
+
     /// The name used in REST and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -17,4 +17,5 @@ pub mod metrics;
 pub mod plugins;
 pub mod process;
 pub mod rest;
+pub mod trace;
 pub mod words;

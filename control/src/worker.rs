@@ -122,6 +122,8 @@ pub struct TaskView {
     pub config: Arc<Properties>,
     /// Restarts within the present window.
     pub restarts: usize,
+    /// Restarts after failures since the task is known to this process.
+    pub restarts_total: u64,
     /// When its state last changed, in milliseconds since 1970.
     pub changed_ms: i64,
     /// Whether it is on its way out: its connector was deleted, stopped or changed.
@@ -525,6 +527,7 @@ impl TaskTable {
                 shard: entry.shard,
                 config: shown.map(|one| Arc::clone(&one.config)).unwrap_or_default(),
                 restarts: entry.restarts.len(),
+                restarts_total: entry.restarts_total,
                 changed_ms: entry.changed_ms,
                 leaving: entry.desired.is_none(),
                 history: entry.history.to_vec(),

@@ -78,7 +78,7 @@ fn the_session_by_hand_does_what_it_says() {
             ("/connectors/in/status", "RUNNING"),
             ("rmqc-out.txt", "one\ntwo\nthree\nfour\n"),
             ("/v1/worker", "driver_reason"),
-            ("/metrics", "\nrmqc_task_blocked_microseconds_total"),
+            ("/metrics", "\nrmqc_task_blocked_seconds_total"),
         ] {
             if command.ends_with(end) {
                 assert!(said.contains(expected), "{command}: {said}");

@@ -490,6 +490,7 @@ const ROUTES: &[&str] = &[
     "PUT /v1/connectors/{name}/stop",
     "GET /v1/connectors/{name}/topics",
     "PUT /v1/connectors/{name}/topics/reset",
+    "GET /v1/connectors/{name}/latency",
     "GET /v1/connectors/{name}/offsets",
     "PATCH /v1/connectors/{name}/offsets",
     "DELETE /v1/connectors/{name}/offsets",

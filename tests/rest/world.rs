@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rmqc_control::controller::standalone::{Settings, start};
 use rmqc_control::controller::{Controller, ConverterDefaults};
+use rmqc_control::metrics::Monitored;
 use rmqc_control::rest::{RestLimits, RestSettings, serve};
 use rmqc_control::store::{ConfigStore, StoreError, StoredConnector, Stores};
 use rmqc_control::worker::Patience;
@@ -82,6 +83,9 @@ pub struct World {
     pub port: Arc<FakePort>,
     pub cluster: Arc<FakeCluster>,
     pub controller: Controller,
+    /// What is counted, as `/metrics` shows it.
+    #[allow(dead_code, reason = "the fuzz run has no reporters")]
+    pub monitored: Arc<Monitored>,
     gate: Arc<Mutex<Option<Receiver<()>>>>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<Vec<String>>>,
@@ -155,6 +159,7 @@ impl World {
         let inner = Arc::clone(&port);
         let cluster = Arc::new(FakeCluster::default());
         let theirs = Arc::clone(&cluster);
+        let monitored = Arc::new(Monitored::new("0.0.0"));
         let rest = RestSettings {
             worker_id: wishes.worker_id.to_owned(),
             allowed_origins: vec!["https://console.example".to_owned()],
@@ -167,6 +172,7 @@ impl World {
             limits: wishes.limits,
             log_levels: Arc::new(rmqc_control::logs::NoLog),
             plugin_paths: Arc::default(),
+            monitored: Arc::clone(&monitored),
         };
         let patience = (wishes.stop_patience, wishes.task_patience);
         let (handle, controller) = std::sync::mpsc::channel();
@@ -178,7 +184,7 @@ impl World {
             })
         });
         let controller = controller.recv_timeout(DEADLINE).unwrap();
-        Self { address, port, cluster, controller, gate, stop: Some(stop), thread: Some(thread) }
+        Self { address, port, cluster, controller, monitored, gate, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Waits for what the controller answers.
@@ -225,6 +231,21 @@ impl World {
             .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-type: ").map(str::to_owned))
             .unwrap_or_default();
         Answer { status, content_type, body: body.to_owned() }
+    }
+
+    /// `GET` of what is no text: content type and body.
+    #[allow(dead_code, reason = "the fuzz run reads texts only")]
+    pub fn ask_bytes(&self, path: &str, headers: &str) -> (String, Vec<u8>) {
+        let mut socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).unwrap();
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap().to_ascii_lowercase();
+        let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default();
+        (kind.to_owned(), bytes[end + 4..].to_vec())
     }
 
     /// `GET` as JSON.

@@ -23,6 +23,7 @@ fn task(state: TaskState) -> TaskView {
         shard: Some(ShardId(0)),
         config: Arc::new(Properties::from([("commit.interval.ms".to_owned(), "5000".to_owned())])),
         restarts: 0,
+        restarts_total: 0,
         changed_ms: EPOCH_MS,
         leaving: false,
         history: Vec::new(),

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse as _;
 use rmqc_core::config::Properties;
 use rmqc_core::limits;
 
@@ -89,12 +87,4 @@ pub(super) async fn ready(app: &App) -> Answer {
         Ok(snapshot) if !snapshot.stopping => text(StatusCode::OK, "ready\n"),
         _ => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
     }
-}
-
-/// The Prometheus text.
-pub(super) async fn metrics(app: &App) -> Result<Answer, ApiError> {
-    let snapshot = app.controller.look().await?;
-    let reports = app.controller.report().await?;
-    let page = crate::metrics::page(app.settings.version, app.port.info(), &app.port.health(), &snapshot, &reports);
-    Ok((StatusCode::OK, [(CONTENT_TYPE, "text/plain; version=0.0.4")], page).into_response())
 }

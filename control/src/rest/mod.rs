@@ -9,6 +9,7 @@ mod dto;
 mod error;
 mod input;
 mod legacy;
+mod metrics;
 mod page;
 mod plugin_paths;
 mod plugins;
@@ -22,6 +23,7 @@ use std::time::Instant;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{Request, Response, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse as _;
@@ -32,6 +34,7 @@ use tokio::net::TcpListener;
 
 use crate::controller::Controller;
 use crate::logs::LogLevels;
+use crate::metrics::Monitored;
 use crate::plugins::PluginPaths;
 use body::NoBody;
 pub use dto::{LatencyInfo, TaskInfoV1, WorkerInfoV1};
@@ -71,6 +74,8 @@ pub struct RestSettings {
     pub limits: RestLimits,
     /// Changes what is logged.
     pub log_levels: Arc<dyn LogLevels>,
+    /// What is counted, for `/metrics`.
+    pub monitored: Arc<Monitored>,
 }
 
 /// Everything that a handler may use.
@@ -99,7 +104,9 @@ pub async fn serve(
     let app = Arc::new(App { controller, port, cluster, settings, started: Instant::now(), room, bodies });
     // One handler for all other paths: the Java server's rules on methods, slashes and precedence are those of `route`.
     let router = v1::router(Arc::clone(&app)).merge(axum::Router::new().fallback(handle).with_state(Arc::clone(&app)));
-    let router = router.layer(from_fn_with_state(app, cross_site::guard));
+    let router = router.layer(from_fn_with_state(app.clone(), cross_site::guard));
+    // Outermost: what the guard refuses is counted too.
+    let router = router.layer(from_fn_with_state(app, metrics::count));
     server::run(listener, router, limits, stop).await;
 }
 
@@ -126,7 +133,7 @@ async fn handle(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
     };
     // The semaphore is never closed, so a permit always comes.
     let _permit = app.room.acquire().await;
-    match dispatch(&app, route, &head.uri, &body).await {
+    match dispatch(&app, route, &head, &body).await {
         Ok(answer) => answer,
         Err(error) => error.answer(app.settings.real_status),
     }
@@ -149,14 +156,15 @@ async fn read_body(app: &App, body: Body) -> Result<Vec<u8>, Answer> {
     Err(answer)
 }
 
-async fn dispatch(app: &App, route: Route, uri: &Uri, body: &[u8]) -> Result<Answer, ApiError> {
+async fn dispatch(app: &App, route: Route, head: &Parts, body: &[u8]) -> Result<Answer, ApiError> {
+    let uri = &head.uri;
     match route {
         Route::ClusterInfo => Ok(cluster::info(app)),
         Route::AllocatedConnectors => cluster::allocated_connectors(app).await,
         Route::AllocatedTasks => cluster::allocated_tasks(app).await,
         Route::Health => Ok(cluster::health(app)),
         Route::Ready => Ok(cluster::ready(app).await),
-        Route::Metrics => cluster::metrics(app).await,
+        Route::Metrics => metrics::page(app, &head.headers).await,
         Route::List => connectors::list(app).await,
         Route::Config(name) => connectors::config(app, &name).await,
         Route::Status(name) => connectors::status(app, &name).await,

@@ -30,6 +30,8 @@ pub(super) struct Entry {
     /// A stop that was ordered because of this failure.
     pub stopped_for: Option<String>,
     pub restarts: VecDeque<MonotonicTime>,
+    /// Restarts after failures since this task is known, whatever budget counted them.
+    pub restarts_total: u64,
     /// Starts in a row that failed because something is away.
     pub away: u32,
     /// Somebody asked for it to be started again.
@@ -56,6 +58,7 @@ impl Entry {
             held_for: None,
             stopped_for: None,
             restarts: VecDeque::new(),
+            restarts_total: 0,
             away: 0,
             again: false,
             ran: false,
@@ -143,6 +146,7 @@ impl Entry {
             return (Then::StaysFailed, if spent { more } else { String::new() });
         };
         self.due = Some(now.monotonic.saturating_add(pause));
+        self.restarts_total = self.restarts_total.saturating_add(1);
         self.go(TaskState::Restarting, now);
         (Then::RestartsIn(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)), String::new())
     }

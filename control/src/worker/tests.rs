@@ -176,6 +176,7 @@ fn a_failed_task_restarts_with_growing_pauses_and_then_stays_failed() {
     assert_eq!(world.states(), ["c-0 FAILED"]);
     let cause = world.table.view()[0].cause.clone().unwrap();
     assert!(cause.starts_with("boom\nstarted again 2 times"), "{cause}");
+    assert_eq!(world.table.view()[0].restarts_total, 2);
     world.pass(10_000);
     assert!(world.step().is_empty());
 }

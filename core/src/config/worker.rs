@@ -109,6 +109,12 @@ pub struct WorkerConfig {
     pub value_converter: String,
     /// Entries of `pluginPaths`, trimmed, none empty.
     pub plugin_paths: Vec<String>,
+    /// Whether the metrics of tasks are logged by their Java names.
+    pub log_metrics: bool,
+    /// File that says which reporter the metrics go to.
+    pub metrics_config: Option<PathBuf>,
+    /// Which OpenTelemetry collector the metrics go to.
+    pub otlp: Option<OtlpConfig>,
     /// Driver asked for.
     pub io_driver: DriverChoice,
     /// Number of shards; none: as many as fit.
@@ -127,6 +133,19 @@ pub struct WorkerConfig {
     pub state_interval: Duration,
     /// What happens to failed tasks.
     pub restart: RestartPolicy,
+}
+
+/// An OpenTelemetry collector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtlpConfig {
+    /// `http://host:port`, perhaps with a path, without a slash at its end.
+    pub endpoint: String,
+    /// Pause between two requests.
+    pub interval: Duration,
+    /// Headers of each: names, and values that are secret.
+    pub headers: Vec<(String, Secret)>,
+    /// Share of REST requests that are traced, from 0 to 1.
+    pub trace_share: f64,
 }
 
 /// A configuration together with what the user should know about it.
@@ -188,6 +207,7 @@ impl WorkerConfig {
             directory(&keys::LOG_DIR, &merged, home.map(|home| format!("{home}/logs/rocketmqconnect")), &mut errors);
         let credentials = credentials(&merged, &mut errors);
         let http_allowed_origins = origins(&merged, &mut errors);
+        let otlp = otlp(&merged, &mut errors);
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));
         }
@@ -216,6 +236,9 @@ impl WorkerConfig {
                 .filter(|entry| !entry.is_empty())
                 .map(str::to_owned)
                 .collect(),
+            log_metrics: keys::LOG_METRICS.boolean(&merged),
+            metrics_config: Some(text(&keys::METRICS_CONFIG)).filter(|path| !path.is_empty()).map(PathBuf::from),
+            otlp,
             io_driver: match text(&keys::IO_DRIVER).to_ascii_lowercase().as_str() {
                 "uring" => DriverChoice::Uring,
                 "epoll" => DriverChoice::Epoll,
@@ -240,6 +263,7 @@ impl WorkerConfig {
             },
         };
         let known = config.credentials.iter().flat_map(|(access, secret)| [access, secret]);
+        let known = known.chain(config.otlp.iter().flat_map(|otlp| otlp.headers.iter().map(|(_, value)| value)));
         let secrets = WorkerSecrets(known.map(|secret| (secret.0.clone(), MASK.to_owned())).collect());
         Ok(Parsed { config, warnings, secrets })
     }
@@ -374,6 +398,46 @@ fn directory(key: &ConfigKey, from: &Properties, default: Option<String>, errors
         return PathBuf::new();
     };
     PathBuf::from(path)
+}
+
+/// Which collector is told, if one is.
+fn otlp(from: &Properties, errors: &mut Vec<ConfigError>) -> Option<OtlpConfig> {
+    let mut headers = Vec::new();
+    let given = keys::OTLP_HEADERS.text(from).unwrap_or_default();
+    for part in given.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').unwrap_or_default();
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() || !name.chars().all(is_token) || !value.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+            // What is there may be a secret without its name.
+            let message = format!("Config {} has a part that is no header", keys::OTLP_HEADERS.name);
+            let remedy = "write name=value for each header, separated by commas";
+            errors.push(ConfigError::new(keys::OTLP_HEADERS.name, message).with_remedy(remedy));
+        } else {
+            headers.push((name.to_owned(), Secret(value.to_owned())));
+        }
+    }
+    let share = keys::OTLP_TRACE_SAMPLE.text(from).unwrap_or_default();
+    let trace_share = share.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    if trace_share.is_none() {
+        let name = keys::OTLP_TRACE_SAMPLE.name;
+        let message = format!("Config {name} is \"{share}\", expected a number from 0 to 1");
+        errors.push(ConfigError::new(name, message).with_value(share));
+    }
+    let endpoint = keys::OTLP_ENDPOINT.text(from).unwrap_or_default().trim_end_matches('/');
+    if endpoint.is_empty() {
+        return None;
+    }
+    let host = endpoint.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    if host.is_empty() || host.contains(['@', ' ']) || endpoint.contains(['?', '#']) {
+        let name = keys::OTLP_ENDPOINT.name;
+        let message = format!("Config {name} is no address of a collector, expected http://host:port");
+        let remedy =
+            "write http:// and where a collector on this machine or network takes OTLP over HTTP, mostly at port 4318";
+        errors.push(ConfigError::new(name, message).with_remedy(remedy));
+    }
+    let interval = Duration::from_millis(u64::try_from(keys::OTLP_INTERVAL.integer(from)).unwrap_or(0));
+    Some(OtlpConfig { endpoint: endpoint.to_owned(), interval, headers, trace_share: trace_share.unwrap_or(0.0) })
 }
 
 fn credentials(from: &Properties, errors: &mut Vec<ConfigError>) -> Option<(Secret, Secret)> {

@@ -19,12 +19,12 @@ use super::V1;
 use super::error::{ErrorBody, V1Error};
 use super::request::Asked;
 use super::running::state_of;
-use super::worker::COMMIT;
 use crate::controller::{ConnectorView, Seen, Watch};
 use crate::flow::connector::{ConnectorFlow, Way};
 use crate::flow::{Flow, Shares, TaskFlow};
 use crate::health::{ConnectorHealth, Health};
 use crate::limit::Limit;
+use crate::metrics::COMMIT;
 use crate::rest::{Answer, App, LatencyInfo, json};
 use crate::worker::TaskView;
 

@@ -5,6 +5,7 @@ mod connectors;
 mod dlq;
 mod error;
 mod flow;
+mod latency;
 mod loggers;
 mod mask;
 mod offsets;
@@ -67,6 +68,7 @@ fn described() -> OpenApiRouter<Arc<V1>> {
         .routes(routes!(connectors::topics))
         .routes(routes!(connectors::reset_topics))
         .routes(routes!(running::status))
+        .routes(routes!(latency::latency))
         .routes(routes!(running::task_status))
         .routes(routes!(running::restart))
         .routes(routes!(running::restart_task))

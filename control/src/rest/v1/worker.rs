@@ -10,17 +10,12 @@ use utoipa::ToSchema;
 
 use super::V1;
 use super::error::V1Error;
+use crate::metrics::COMMIT;
 use crate::rest::dto::{TaskInfoV1, WorkerInfoV1};
 use crate::rest::{Answer, cluster, json};
 
 /// The cluster is asked for its name no longer than this.
 const CLUSTER_NAME_PATIENCE: Duration = Duration::from_secs(1);
-
-/// The source's commit that the program was built from, if the build named it.
-pub(super) const COMMIT: &str = match option_env!("RMQC_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
 
 /// Who answers.
 #[derive(Serialize, ToSchema)]

@@ -287,6 +287,63 @@ pub(super) const PLUGIN_PATHS: ConfigKey = ConfigKey {
           say which connectors of each jar this binary has itself and which it lacks.",
 };
 
+pub(super) const LOG_METRICS: ConfigKey = ConfigKey {
+    name: "openLogMetricReporter",
+    aliases: &[],
+    kind: KeyKind::Boolean,
+    default: Some("false"),
+    unit: "",
+    doc: "Log the metrics of all tasks every 10 s, by the names that the Java worker gives them, to the logger \
+          `RocketmqConnectStats`.",
+};
+pub(super) const METRICS_CONFIG: ConfigKey = ConfigKey {
+    name: "metricsConfigPath",
+    aliases: &[],
+    kind: KeyKind::Text,
+    default: Some(""),
+    unit: "",
+    doc: "A `.properties` file with `metrics.reporter`, the class of a reporter, and its keys. There is \
+          `org.apache.rocketmq.connect.metrics.reporter.RocketMQScheduledReporter`, which sends every metric every 10 s as a \
+          message to `metrics.topic` of the cluster at `name.srv.addr` (required both); `group.id`, `acl.enable`, \
+          `access.key` and `secret.key` are how it does so.",
+};
+
+pub(super) const OTLP_ENDPOINT: ConfigKey = ConfigKey {
+    name: "otlpEndpoint",
+    aliases: &[],
+    kind: KeyKind::Text,
+    default: Some(""),
+    unit: "",
+    doc: "Where an OpenTelemetry collector takes OTLP over HTTP, such as `http://localhost:4318`: all metrics of `/metrics` are \
+          sent to `/v1/metrics` below it. Empty: nothing is sent. There is no TLS: a collector on the same machine or network \
+          passes them on.",
+};
+pub(super) const OTLP_INTERVAL: ConfigKey = ConfigKey {
+    name: "otlpInterval",
+    aliases: &[],
+    kind: KeyKind::Integer { min: 1000, max: 3_600_000 },
+    default: Some("10000"),
+    unit: "ms",
+    doc: "Pause between two of them.",
+};
+pub(super) const OTLP_TRACE_SAMPLE: ConfigKey = ConfigKey {
+    name: "otlpTraceSample",
+    aliases: &[],
+    kind: KeyKind::Text,
+    default: Some("0"),
+    unit: "",
+    doc: "Share of the REST requests, from 0 to 1, of which a span is sent to `/v1/traces` below `otlpEndpoint`. A request with a \
+          `traceparent` header follows what that says, unless this is 0. Records are not traced.",
+};
+pub(super) const OTLP_HEADERS: ConfigKey = ConfigKey {
+    name: "otlpHeaders",
+    aliases: &[],
+    kind: KeyKind::Secret,
+    default: Some(""),
+    unit: "",
+    doc: "Headers of these requests, `name=value`, separated by commas.",
+};
+
 /// All keys that have an effect, in the order of the reference page.
 pub const WORKER_KEYS: &[ConfigKey] = &[
     WORKER_ID,
@@ -310,6 +367,12 @@ pub const WORKER_KEYS: &[ConfigKey] = &[
     KEY_CONVERTER,
     VALUE_CONVERTER,
     PLUGIN_PATHS,
+    LOG_METRICS,
+    METRICS_CONFIG,
+    OTLP_ENDPOINT,
+    OTLP_INTERVAL,
+    OTLP_HEADERS,
+    OTLP_TRACE_SAMPLE,
     IO_DRIVER,
     CORES,
     PIN,
@@ -365,8 +428,6 @@ pub const DEAD_KEYS: &[DeadKey] = &[
     DeadKey { name: "rmqMinConsumeThreadNums", why: "the Java worker does not use it either" },
     DeadKey { name: "offsetCommitTimeoutMsConfig", why: "a commit is waited for, not given up" },
     DeadKey { name: "offsetCommitIntervalMsConfig", why: "see the connector key commit.interval.ms" },
-    DeadKey { name: "openLogMetricReporter", why: "metrics are at /metrics" },
-    DeadKey { name: "metricsConfigPath", why: "metrics are at /metrics" },
     DeadKey { name: "clusterManagementService", why: "this worker runs alone" },
     DeadKey { name: "configManagementService", why: "this worker runs alone and keeps its connectors in files" },
     DeadKey { name: "positionManagementService", why: "this worker runs alone and keeps positions in a file" },

@@ -97,3 +97,32 @@ fn without_home_the_directories_must_be_given() {
     let errors = WorkerConfig::build(&Properties::new(), &Properties::new(), &Environment::default()).unwrap_err();
     assert!(errors.to_string().contains("storePathRootDir"), "{errors}");
 }
+
+#[test]
+fn a_collector_is_named_with_its_headers_which_stay_secret() {
+    let conf =
+        [("otlpEndpoint", "http://otel:4318/"), ("otlpHeaders", "x-token=a=b , x-tenant=me"), ("otlpInterval", "2000")];
+    let parsed = build(&conf).unwrap();
+    let otlp = parsed.config.otlp.clone().unwrap();
+    assert_eq!((otlp.endpoint.as_str(), otlp.interval), ("http://otel:4318", Duration::from_secs(2)));
+    let headers: Vec<_> = otlp.headers.iter().map(|(name, value)| (name.as_str(), value.0.as_str())).collect();
+    assert_eq!(headers, [("x-token", "a=b"), ("x-tenant", "me")]);
+    assert!(!format!("{:?}", parsed.config).contains("a=b"));
+    assert!(parsed.secrets.0.iter().any(|(secret, _)| secret == "a=b"));
+    assert_eq!(build(&[]).unwrap().config.otlp, None);
+    for (key, value) in [
+        ("otlpEndpoint", "otel:4318"),
+        ("otlpEndpoint", "https://otel:4318"),
+        ("otlpEndpoint", "http://me:hush@otel"),
+        ("otlpHeaders", "hush"),
+        ("otlpHeaders", "x token=hush"),
+        ("otlpInterval", "1"),
+        ("otlpTraceSample", "1.5"),
+        ("otlpTraceSample", "half"),
+        ("otlpTraceSample", "NaN"),
+    ] {
+        let errors = build(&[(key, value)]).unwrap_err();
+        assert_eq!(errors.0.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), [key], "{value}");
+        assert!(!format!("{errors:?}").contains("hush"), "{errors:?}");
+    }
+}

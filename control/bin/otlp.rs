@@ -1,0 +1,97 @@
+//! Sends all metrics, and sampled spans of REST requests, to an OpenTelemetry collector. The control thread only gathers and encodes;
+//! a thread of its own talks to the collector, however slow that is.
+//!
+//! At most one round waits. What finds no room is dropped and counted, and nothing is tried again: the next round has all the values
+//! that the lost one had, since they count from the start; its spans are lost.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
+use std::time::{Duration, SystemTime};
+
+use rmqc_control::controller::Controller;
+use rmqc_control::metrics::otlp::{Teller, request, trace_request};
+use rmqc_control::metrics::{Monitored, gather};
+use rmqc_core::command::ShardPort;
+use rmqc_core::config::worker::OtlpConfig;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Name in `/metrics`.
+const REPORTER: &str = "otlp";
+/// Longest time for one request.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is sent at one time.
+struct Round {
+    metrics: Vec<u8>,
+    traces: Option<Vec<u8>>,
+}
+
+/// Starts to send, in the present runtime, until the controller ends.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(crate) fn start(
+    config: OtlpConfig,
+    worker_id: String,
+    controller: Controller,
+    port: Arc<dyn ShardPort>,
+    monitored: Arc<Monitored>,
+) -> std::io::Result<()> {
+    monitored.reporters.register(REPORTER);
+    let (requests, waiting) = sync_channel::<Round>(1);
+    let (pause, theirs) = (config.interval, Arc::clone(&monitored));
+    std::thread::Builder::new().name("otlp".to_owned()).spawn(move || post_all(&config, &waiting, &theirs))?;
+    tokio::spawn(async move {
+        let begin = SystemTime::now();
+        let mut ticks = interval(pause);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Ok(families) = gather(&controller, &*port, &monitored).await else { return };
+            let teller = Teller { worker_id: &worker_id, version: monitored.version, begin, now: SystemTime::now() };
+            let spans = monitored.traces.take();
+            let traces = (!spans.is_empty()).then(|| trace_request(&spans, &teller));
+            match requests.try_send(Round { metrics: request(&families, &teller), traces }) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => monitored.reporters.add(REPORTER),
+                Err(TrySendError::Disconnected(_)) => return,
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Posts what comes until nothing comes any more; tells each change between working and failing once.
+fn post_all(config: &OtlpConfig, waiting: &Receiver<Round>, monitored: &Monitored) {
+    let agent =
+        ureq::Agent::config_builder().timeout_global(Some(REQUEST_PATIENCE)).http_status_as_error(false).build();
+    let agent = ureq::Agent::new_with_config(agent);
+    let mut failing = false;
+    while let Ok(Round { metrics, traces }) = waiting.recv() {
+        let sent = post(&agent, "/v1/metrics", config, &metrics);
+        let sent = sent.and_then(|()| traces.map_or(Ok(()), |traces| post(&agent, "/v1/traces", config, &traces)));
+        if sent.is_err() {
+            monitored.reporters.add(REPORTER);
+        }
+        match (sent, failing) {
+            (Err(cause), false) => tracing::warn!(
+                "metrics can't be sent by OTLP: {cause}; they are sent again every {} s, tasks go on",
+                config.interval.as_secs_f32()
+            ),
+            (Ok(()), true) => tracing::info!("metrics are sent to {} again", config.endpoint),
+            _ => continue,
+        }
+        failing = !failing;
+    }
+}
+
+fn post(agent: &ureq::Agent, path: &str, config: &OtlpConfig, body: &[u8]) -> Result<(), String> {
+    let url = format!("{}{path}", config.endpoint);
+    let mut request = agent.post(&url).content_type("application/x-protobuf");
+    for (name, value) in &config.headers {
+        request = request.header(name, &value.0);
+    }
+    let answer = request.send(body).map_err(|error| format!("{url}: {error}"))?;
+    let status = answer.status();
+    if status.is_success() { Ok(()) } else { Err(format!("{url} answers with status {status}")) }
+}

@@ -1,0 +1,131 @@
+//! An OpenTelemetry collector that is played: it takes OTLP over HTTP and reads it with OpenTelemetry's own types.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
+use opentelemetry_proto::tonic::common::v1::{AnyValue as Any, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+
+/// A request as it came.
+#[derive(Clone)]
+pub struct Request {
+    /// Its path.
+    pub path: String,
+    /// Its headers, in small letters.
+    pub head: String,
+    body: ExportMetricsServiceRequest,
+    /// Spans, of a request to `/v1/traces`.
+    pub spans: Vec<Span>,
+}
+
+fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
+    match attributes.iter().find(|one| one.key == key)?.value.as_ref()? {
+        Any { value: Some(AnyValue::StringValue(text)) } => Some(text.clone()),
+        _ => None,
+    }
+}
+
+impl Request {
+    /// All metrics in it.
+    pub fn metrics(&self) -> impl Iterator<Item = &Metric> {
+        self.body.resource_metrics.iter().flat_map(|one| &one.scope_metrics).flat_map(|one| &one.metrics)
+    }
+
+    /// Who sends it.
+    pub fn resource(&self, key: &str) -> Option<String> {
+        text(&self.body.resource_metrics[0].resource.as_ref()?.attributes, key)
+    }
+
+    /// The value of a sum whose point has that attribute.
+    pub fn sum(&self, name: &str, key: &str, value: &str) -> Option<i64> {
+        let Some(Data::Sum(sum)) = &self.metrics().find(|metric| metric.name == name)?.data else { return None };
+        assert!(sum.is_monotonic && sum.aggregation_temporality() == AggregationTemporality::Cumulative);
+        let point = sum.data_points.iter().find(|point| text(&point.attributes, key).as_deref() == Some(value))?;
+        assert!(point.start_time_unix_nano > 0 && point.start_time_unix_nano <= point.time_unix_nano);
+        match point.value? {
+            Value::AsInt(count) => Some(count),
+            Value::AsDouble(_) => None,
+        }
+    }
+}
+
+/// The collector.
+pub struct Collector {
+    pub address: SocketAddr,
+    status: Arc<AtomicU16>,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Collector {
+    /// Takes requests on threads of their own until the test ends.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (status, requests) = (Arc::new(AtomicU16::new(200)), Arc::<Mutex<Vec<Request>>>::default());
+        let (answers, taken) = (Arc::clone(&status), Arc::clone(&requests));
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let (answers, taken) = (Arc::clone(&answers), Arc::clone(&taken));
+                std::thread::spawn(move || serve(&socket.unwrap(), &answers, &taken));
+            }
+        });
+        Self { address, status, requests }
+    }
+
+    /// From now on every request is answered so; what is refused is not kept.
+    pub fn answer(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Forgets what came.
+    pub fn forget(&self) {
+        self.requests.lock().unwrap().clear();
+    }
+
+    /// Waits for a request of which this holds.
+    pub fn wait_for(&self, deadline: Duration, holds: impl Fn(&Request) -> bool) -> Request {
+        let found = || self.requests.lock().unwrap().iter().find(|request| holds(request)).cloned();
+        crate::support::wait_for("a request to the collector", deadline, found)
+    }
+}
+
+fn serve(socket: &TcpStream, status: &AtomicU16, requests: &Mutex<Vec<Request>>) {
+    let mut reader = BufReader::new(socket);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let path = head.split(' ').nth(1).unwrap().to_owned();
+        let head = head.to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let status = status.load(Ordering::SeqCst);
+        if status == 200 {
+            let request = if path == "/v1/traces" {
+                let read = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+                let scopes = read.resource_spans.into_iter().flat_map(|one| one.scope_spans);
+                let spans = scopes.flat_map(|one| one.spans).collect();
+                Request { path, head, body: ExportMetricsServiceRequest::default(), spans }
+            } else {
+                let body = ExportMetricsServiceRequest::decode(body.as_slice()).unwrap();
+                Request { path, head, body, spans: Vec::new() }
+            };
+            requests.lock().unwrap().push(request);
+        }
+        let _ = write!(&mut &*socket, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+    }
+}
