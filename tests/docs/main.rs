@@ -133,6 +133,7 @@ pages! {
     offsets: "offsets.md",
     operate: "operate.md",
     secrets: "secrets.md",
+    watch: "watch.md",
 }
 
 #[test]
