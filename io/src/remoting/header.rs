@@ -3,8 +3,11 @@
 //! Requests are written as JSON, which every server accepts; both forms are read. Field values stay slices of the
 //! received header.
 
+mod plain;
+
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -34,15 +37,35 @@ pub struct HeaderError {
 }
 
 /// The fields of a header by name; values are texts, also where they mean numbers.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(Bytes, Bytes)>);
+#[derive(Clone, Default)]
+pub struct Fields {
+    /// The header as received, of which most texts are parts: one handle for all of them.
+    raw: Bytes,
+    entries: Vec<(Text, Text)>,
+}
+
+/// A name or a value.
+#[derive(Clone)]
+enum Text {
+    /// A part of the header as received.
+    Part(Range<usize>),
+    /// Something else.
+    Own(Bytes),
+}
 
 impl Fields {
+    fn bytes<'f>(&'f self, text: &'f Text) -> &'f [u8] {
+        match text {
+            Text::Part(range) => self.raw.get(range.clone()).unwrap_or_default(),
+            Text::Own(bytes) => bytes,
+        }
+    }
+
     /// A field's text; `None` when absent or not UTF-8.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(key, _)| key == name.as_bytes())?;
-        std::str::from_utf8(value).ok()
+        let (_, value) = self.entries.iter().find(|(key, _)| self.bytes(key) == name.as_bytes())?;
+        std::str::from_utf8(self.bytes(value)).ok()
     }
 
     /// A field's number.
@@ -52,20 +75,28 @@ impl Fields {
     }
 
     /// All fields as received.
-    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        self.0.iter().map(|(key, value)| (key, value))
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries.iter().map(|(key, value)| (self.bytes(key), self.bytes(value)))
     }
 
     /// Adds a field.
     pub fn push(&mut self, name: &'static str, value: impl Into<Bytes>) {
-        self.0.push((Bytes::from_static(name.as_bytes()), value.into()));
+        self.entries.push((Text::Own(Bytes::from_static(name.as_bytes())), Text::Own(value.into())));
     }
 }
 
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
+
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-        f.debug_map().entries(self.0.iter().map(|(key, value)| (text(key), text(value)))).finish()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        f.debug_map().entries(self.iter().map(|(key, value)| (text(key), text(value)))).finish()
     }
 }
 
@@ -187,41 +218,61 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonText<'a> {
 }
 
 fn decode_json(bytes: &Bytes) -> Result<Header, HeaderError> {
+    match plain::decode(bytes) {
+        Some(header) => Ok(header),
+        None => decode_any_json(bytes),
+    }
+}
+
+/// Reads whatever JSON there may be.
+fn decode_any_json(bytes: &Bytes) -> Result<Header, HeaderError> {
     let malformed = |reason: String| HeaderError { form: HeaderForm::Json, reason };
     let header: JsonHeader<'_> = serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
-    let keep = |text: JsonText<'_>| match text.0 {
-        Cow::Borrowed(text) => bytes.slice_ref(text.as_bytes()),
-        Cow::Owned(text) => Bytes::from(text),
+    let keep = |text: JsonText<'_>| {
+        Text::Own(match text.0 {
+            Cow::Borrowed(text) => bytes.slice_ref(text.as_bytes()),
+            Cow::Owned(text) => Bytes::from(text),
+        })
     };
     let fields = header.fields.map_or_else(Vec::new, |fields| fields.0);
+    let entries = fields.into_iter().map(|(key, value)| (keep(key), keep(value))).collect();
     Ok(Header {
         code: header.code,
         flag: header.flag,
         opaque: header.opaque,
         version: header.version,
         remark: header.remark.map(Cow::into_owned),
-        fields: Fields(fields.into_iter().map(|(key, value)| (keep(key), keep(value))).collect()),
+        fields: Fields { raw: Bytes::new(), entries },
     })
 }
 
-/// Takes bytes off the front of a header, never past its end.
-struct Cursor {
-    rest: Bytes,
+/// Goes through a header, never past its end.
+struct Cursor<'b> {
+    bytes: &'b [u8],
+    at: usize,
+    end: usize,
 }
 
-impl Cursor {
-    fn take(&mut self, len: usize) -> Result<Bytes, HeaderError> {
-        if len > self.rest.len() {
-            let reason = format!("{len} bytes announced, {} left", self.rest.len());
+impl<'b> Cursor<'b> {
+    fn take(&mut self, len: usize) -> Result<Range<usize>, HeaderError> {
+        let left = self.end.saturating_sub(self.at);
+        if len > left {
+            let reason = format!("{len} bytes announced, {left} left");
             return Err(HeaderError { form: HeaderForm::Binary, reason });
         }
-        Ok(self.rest.split_to(len))
+        let start = self.at;
+        self.at = start.saturating_add(len);
+        Ok(start..self.at)
+    }
+
+    fn part(&mut self, len: usize) -> Result<&'b [u8], HeaderError> {
+        let range = self.take(len)?;
+        Ok(self.bytes.get(range).unwrap_or_default())
     }
 
     fn number<const N: usize>(&mut self) -> Result<[u8; N], HeaderError> {
-        let bytes = self.take(N)?;
         let mut number = [0; N];
-        number.copy_from_slice(&bytes);
+        number.copy_from_slice(self.part(N)?);
         Ok(number)
     }
 
@@ -233,25 +284,26 @@ impl Cursor {
 }
 
 fn decode_binary(bytes: &Bytes) -> Result<Header, HeaderError> {
-    let mut cursor = Cursor { rest: bytes.clone() };
+    let mut cursor = Cursor { bytes, at: 0, end: bytes.len() };
     let code = i32::from(i16::from_be_bytes(cursor.number()?));
     let _language = cursor.take(1)?;
     let version = i32::from(i16::from_be_bytes(cursor.number()?));
     let opaque = i32::from_be_bytes(cursor.number()?);
     let flag = i32::from_be_bytes(cursor.number()?);
     let remark_len = cursor.length()?;
-    let remark = cursor.take(remark_len)?;
+    let remark = cursor.part(remark_len)?;
     let fields_len = cursor.length()?;
-    let mut entries = Cursor { rest: cursor.take(fields_len)? };
-    let mut fields = Vec::new();
-    while !entries.rest.is_empty() {
+    let range = cursor.take(fields_len)?;
+    let mut entries = Cursor { bytes, at: range.start, end: range.end };
+    let mut fields = Vec::with_capacity(8);
+    while entries.at < entries.end {
         let key_len = usize::from(u16::from_be_bytes(entries.number()?));
         let key = entries.take(key_len)?;
         let value_len = entries.length()?;
-        fields.push((key, entries.take(value_len)?));
+        fields.push((Text::Part(key), Text::Part(entries.take(value_len)?)));
     }
-    let remark = (!remark.is_empty()).then(|| String::from_utf8_lossy(&remark).into_owned());
-    Ok(Header { code, flag, opaque, version, remark, fields: Fields(fields) })
+    let remark = (!remark.is_empty()).then(|| String::from_utf8_lossy(remark).into_owned());
+    Ok(Header { code, flag, opaque, version, remark, fields: Fields { raw: bytes.clone(), entries: fields } })
 }
 
 /// Writes one header as JSON: `open`, then fields, then `close`.
@@ -330,6 +382,11 @@ pub fn put_decimal(out: &mut BytesMut, value: i64) {
 /// Writes text with the escapes that JSON demands: quote, backslash, control characters. Malformed UTF-8 becomes
 /// U+FFFD, since a header must be text.
 fn put_escaped(out: &mut BytesMut, text: &[u8]) {
+    // Nearly all there is: texts of ASCII without anything to escape.
+    if text.iter().all(|byte| matches!(*byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
+        out.put_slice(text);
+        return;
+    }
     let lossy = String::from_utf8_lossy(text);
     let text = lossy.as_bytes();
     let plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
@@ -414,6 +471,17 @@ mod tests {
     }
 
     #[test]
+    fn answers_as_servers_write_them_are_read_the_quick_way() {
+        for text in [
+            r#"{"code":0,"extFields":{"nextBeginOffset":"32","suggestWhichBrokerId":"0","e":""},"flag":1,"language":"JAVA","opaque":12,"remark":"FOUND","serializeTypeCurrentRPC":"JSON","version":513}"#,
+            r#"{"code":0,"flag":1,"language":"RUST","opaque":-7,"remark":null,"extFields":{}}"#,
+        ] {
+            let bytes = Bytes::from_static(text.as_bytes());
+            assert_eq!(plain::decode(&bytes).unwrap(), decode_any_json(&bytes).unwrap());
+        }
+    }
+
+    #[test]
     fn absent_and_null_members_are_fine() {
         for text in [r#"{"code":3}"#, r#"{"code":3,"extFields":null,"remark":null,"flag":1}"#] {
             let header = Header::decode(HeaderForm::Json, &Bytes::from_static(text.as_bytes())).unwrap();
@@ -436,12 +504,24 @@ mod tests {
             code in -30000i32..30000, flag in 0i32..4, opaque: i32, remark in proptest::option::of(".{1,40}"),
             pairs in proptest::collection::vec(("[a-zA-Z]{1,8}", "\\PC*|[\\x00-\\x1f\"\\\\]*"), 0..6),
         ) {
-            let fields = Fields(pairs.into_iter().map(|(k, v)| (Bytes::from(k), Bytes::from(v))).collect());
+            let entries = pairs.into_iter().map(|(k, v)| (Text::Own(Bytes::from(k)), Text::Own(Bytes::from(v)))).collect();
+            let fields = Fields { raw: Bytes::new(), entries };
             let header = Header { code, flag, opaque, version: CLIENT_VERSION, remark, fields };
             prop_assert_eq!(&Header::decode(HeaderForm::Json, &json(&header)).unwrap(), &header);
             let mut binary = BytesMut::new();
             encode_binary(&header, &mut binary).unwrap();
             prop_assert_eq!(Header::decode(HeaderForm::Binary, &binary.freeze()).unwrap(), header);
+        }
+
+        /// What the quick way reads, the other one reads alike.
+        #[test]
+        fn there_is_one_meaning(
+            text in "\\{(\"(code|flag|opaque|version|remark|x)\":(-?[0-9]{1,11}|\"[a-z ]{0,4}\"|null|true|[0-9]e1),?){0,5}(\"extFields\":(null|\\{(\"[a-c]\":(\"[a-z\\\\]{0,3}\"|-?[0-9]{1,3}|null|true),?){0,3}\\}))?\\} ?"
+        ) {
+            let bytes = Bytes::from(text);
+            if let Some(quick) = plain::decode(&bytes) {
+                prop_assert_eq!(decode_any_json(&bytes).unwrap(), quick);
+            }
         }
 
         #[test]
