@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr;
 
 use super::{Json, Member, NameHasher, write_string};
 use crate::error::Result;
@@ -199,10 +200,11 @@ impl Renamer {
         self.names.clear();
         // An error may have left something behind.
         self.block.clear();
+        let may_be_escaped = memchr(b'\\', text).is_some();
         let mut new = NewName { block: &mut self.block, text, copied: 0, started: false, at: 0..0 };
         for member in json.members() {
             // Only names that are spelt in one way can be compared by their bytes.
-            if member.raw_name.contains(&b'\\') {
+            if may_be_escaped && member.raw_name.contains(&b'\\') {
                 return Ok(given_up(&mut self.block));
             }
             new.at.start = json.place(member.raw_name);
@@ -210,7 +212,7 @@ impl Renamer {
             let before = new.copied;
             rename(&member, &mut new)?;
             if new.copied == before {
-                self.names.add(&new.at, member.raw_name, false);
+                self.names.add(&new.at, false);
                 continue;
             }
             let end = new.block.len();
@@ -218,7 +220,7 @@ impl Renamer {
             if name.contains(&b'\\') {
                 return Ok(given_up(&mut self.block));
             }
-            self.names.add(&(new.at.start..end), name, true);
+            self.names.add(&(new.at.start..end), true);
         }
         let (copied, started) = (new.copied, new.started);
         if !started {
@@ -266,49 +268,48 @@ impl NewName<'_> {
     }
 }
 
+/// Names that are compared each with each; of more, hashes tell whether any two may be the same.
+const COMPARED_NAMES_MAX: usize = 32;
+
 /// The names of a new object: where each stands, in the new text if it is new, else in the old one.
+#[derive(Default)]
 struct Names {
     places: Vec<(Range<usize>, bool)>,
-    /// A bit for each hash that was seen; as long as none is seen twice, no two names are the same.
-    seen: [u64; 64],
-    seen_twice: bool,
-}
-
-impl Default for Names {
-    fn default() -> Self {
-        Self { places: Vec::new(), seen: [0; 64], seen_twice: false }
-    }
 }
 
 impl Names {
     fn clear(&mut self) {
         self.places.clear();
-        // An object of a few names leaves few bits: it costs less to look for them than to write all words.
-        for word in self.seen.iter_mut().filter(|word| **word != 0) {
-            *word = 0;
-        }
-        self.seen_twice = false;
     }
 
-    fn add(&mut self, place: &Range<usize>, name: &[u8], is_new: bool) {
-        let hash = NameHasher::hash(name);
-        let word = usize::try_from(hash >> 6 & 63).unwrap_or(0);
-        if let Some(word) = self.seen.get_mut(word) {
-            let bit = 1 << (hash & 63);
-            self.seen_twice |= *word & bit != 0;
-            *word |= bit;
-        }
+    fn add(&mut self, place: &Range<usize>, is_new: bool) {
         self.places.push((place.clone(), is_new));
     }
 
     /// Whether a new name is another one's too.
     fn clash(&self, old: &[u8], new: &[u8]) -> bool {
         let name = |(place, is_new): &(Range<usize>, bool)| if *is_new { new } else { old }.get(place.clone());
-        let twice = |(at, one): (usize, &(Range<usize>, bool))| {
-            let same = |other: &(Range<usize>, bool)| (one.1 || other.1) && name(other) == name(one);
-            self.places.iter().take(at).any(same)
+        if self.places.len() > COMPARED_NAMES_MAX && !self.seen_twice(name) {
+            return false;
+        }
+        let is_twice = |(at, one): (usize, &(Range<usize>, bool))| {
+            let same = |(other_at, other): (usize, &(Range<usize>, bool))| {
+                other_at != at && other.0.len() == one.0.len() && name(other) == name(one)
+            };
+            self.places.iter().enumerate().any(same)
         };
-        self.seen_twice && self.places.iter().enumerate().any(twice)
+        self.places.iter().enumerate().filter(|(_, one)| one.1).any(is_twice)
+    }
+
+    /// Whether two names have one hash: as long as none is seen twice, no two names are the same.
+    fn seen_twice<'n>(&'n self, name: impl Fn(&'n (Range<usize>, bool)) -> Option<&'n [u8]>) -> bool {
+        let mut seen = [0u64; 64];
+        self.places.iter().any(|place| {
+            let hash = NameHasher::hash(name(place).unwrap_or_default());
+            let bit = 1 << (hash & 63);
+            let word = seen.get_mut(usize::try_from(hash >> 6 & 63).unwrap_or(0));
+            word.is_none_or(|word| std::mem::replace(word, *word | bit) & bit != 0)
+        })
     }
 }
 

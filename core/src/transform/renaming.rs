@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +26,9 @@ use crate::value::{Map, Struct, Text, Value};
 /// Names longer than this are worked out each time.
 const REMEMBERED_NAME_BYTES_MAX: usize = 256;
 
+/// Members of the last object that are remembered in their order: the next one's are the same, more often than not.
+const LAST_NAMES_MAX: usize = 64;
+
 /// Gives the new name, or nothing where the old one stays.
 pub(crate) trait NameChange {
     /// The new name of a field.
@@ -35,14 +39,19 @@ pub(crate) trait NameChange {
 }
 
 /// A new name: as a value, and as it stands between the quotes of JSON text.
-#[derive(Clone)]
 struct NewName {
     text: Text,
     raw: Bytes,
 }
 
-/// Names that were met, with what became of them. So few are remembered that collisions cost little.
-type NewNames = HashMap<Box<[u8]>, Option<NewName>, BuildHasherDefault<NameHasher>>;
+/// A name that was met, and what became of it.
+struct Known {
+    name: Box<[u8]>,
+    new: Option<NewName>,
+}
+
+/// Names that were met. So few are remembered that collisions cost little.
+type Names = HashMap<Box<[u8]>, Rc<Known>, BuildHasherDefault<NameHasher>>;
 
 /// Renames top-level fields of one half of a record.
 pub(crate) struct Renaming<C> {
@@ -51,7 +60,9 @@ pub(crate) struct Renaming<C> {
     change: C,
     /// The last STRUCT schema and what became of it.
     schema: RefCell<Option<(Arc<Schema>, Arc<Schema>)>>,
-    names: RefCell<NewNames>,
+    names: RefCell<Names>,
+    /// Those of the last JSON object, in its order.
+    last: RefCell<Vec<Rc<Known>>>,
     renamer: RefCell<Renamer>,
 }
 
@@ -63,6 +74,7 @@ impl<C: NameChange> Renaming<C> {
             change,
             schema: RefCell::default(),
             names: RefCell::default(),
+            last: RefCell::default(),
             renamer: RefCell::default(),
         }
     }
@@ -117,7 +129,7 @@ impl<C: NameChange> Renaming<C> {
         for (key, value) in map.iter() {
             let new = match key {
                 Value::String(name) => {
-                    self.with_new_name(name.as_bytes(), |new| new.map(|new| Value::String(new.text.clone())))?
+                    self.known(name.as_bytes())?.new.as_ref().map(|new| Value::String(new.text.clone()))
                 }
                 _ => None,
             };
@@ -128,13 +140,29 @@ impl<C: NameChange> Renaming<C> {
     }
 
     fn renamed_json(&self, json: &Json) -> Result<Option<Value>> {
+        let (mut at, mut last) = (0usize, self.last.borrow_mut());
         let renamed = self.renamer.borrow_mut().rename(json, |member, place| {
-            self.with_new_name(member.raw_name, |new| {
-                if let Some(new) = new {
-                    place.set(&new.raw);
+            let expected = last.get_mut(at).filter(|known| *known.name == *member.raw_name);
+            let known = match expected {
+                Some(known) => known.clone(),
+                None => {
+                    let known = self.known(member.raw_name)?;
+                    match last.get_mut(at) {
+                        Some(other) => *other = known.clone(),
+                        None if at < LAST_NAMES_MAX => last.push(known.clone()),
+                        None => {}
+                    }
+                    known
                 }
-            })
-        })?;
+            };
+            at = at.saturating_add(1);
+            if let Some(new) = &known.new {
+                place.set(&new.raw);
+            }
+            Ok(())
+        });
+        drop(last);
+        let renamed = renamed?;
         Ok(match renamed {
             Renamed::Unchanged => None,
             Renamed::Edited(json) => Some(Value::Json(json)),
@@ -145,10 +173,10 @@ impl<C: NameChange> Renaming<C> {
         })
     }
 
-    /// Shows what becomes of a name.
-    fn with_new_name<T>(&self, name: &[u8], show: impl FnOnce(Option<&NewName>) -> T) -> Result<T> {
+    /// What becomes of a name.
+    fn known(&self, name: &[u8]) -> Result<Rc<Known>> {
         if let Some(known) = self.names.borrow().get(name) {
-            return Ok(show(known.as_ref()));
+            return Ok(known.clone());
         }
         let new = self.change.new_name(&String::from_utf8_lossy(name))?.map(|new| {
             let mut quoted = Vec::with_capacity(new.len().saturating_add(2));
@@ -158,10 +186,10 @@ impl<C: NameChange> Renaming<C> {
             NewName { text: Text::from(new), raw }
         });
         let mut names = self.names.borrow_mut();
+        let known = Rc::new(Known { name: Box::from(name), new });
         if names.len() < RENAMED_NAMES_MAX && name.len() <= REMEMBERED_NAME_BYTES_MAX {
-            names.insert(Box::from(name), new.clone());
+            names.insert(known.name.clone(), known.clone());
         }
-        drop(names);
-        Ok(show(new.as_ref()))
+        Ok(known)
     }
 }
