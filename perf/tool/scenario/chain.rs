@@ -1,6 +1,6 @@
 //! Three transforms of a JSON record of 200 bytes between decoding and a blackhole, and the same way without them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::alone::take_with;
 use crate::tool::null_broker::Settings;
@@ -12,16 +12,23 @@ use crate::tool::workers::Build;
 const BODY_BYTES: usize = 200;
 const RECORDS: u64 = 5_000_000;
 
-/// On one shard: records a second and core.
-pub fn run(options: &Options) {
+/// What the null broker is to give.
+pub fn prepared() -> Settings {
     let records = setting("RMQC_RECORDS", RECORDS).cast_signed();
-    let settings =
-        Settings { records, body_bytes: BODY_BYTES, content: Content::Json, ..Settings::default() }.raised_caps();
-    let converter = json!({
+    Settings { records, body_bytes: BODY_BYTES, content: Content::Json, ..Settings::default() }.raised_caps()
+}
+
+/// Keys of a connector that takes JSON.
+fn converter() -> Value {
+    json!({
         "value.converter": "org.apache.rocketmq.connect.runtime.converter.record.json.JsonConverter",
         "value.converter.schemas.enable": "false",
-    });
-    let mut chain = converter.clone();
+    })
+}
+
+/// Keys of a connector that takes JSON through the three transforms.
+pub fn chain() -> Value {
+    let mut chain = converter();
     let transforms = json!({
         "transforms": "filter,rename,extract",
         "transforms.filter.class": "PatternFilter$Value",
@@ -36,6 +43,12 @@ pub fn run(options: &Options) {
         "transforms.extract.output.field.name": "city",
     });
     chain.as_object_mut().unwrap().extend(transforms.as_object().unwrap().clone());
+    chain
+}
+
+/// On one shard: records a second and core.
+pub fn run(options: &Options) {
+    let (settings, chain, converter) = (prepared(), chain(), converter());
     let mut sides: Vec<Side> = Vec::new();
     for build in Build::chosen(options) {
         let (chain, converter, plain) = (chain.clone(), converter.clone(), build.clone());
