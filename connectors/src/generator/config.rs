@@ -26,7 +26,8 @@ const RECORDS_PER_SECOND: ConfigKey = ConfigKey {
     kind: KeyKind::Integer { min: 0, max: 1_000_000_000 },
     default: Some("0"),
     unit: "records per second",
-    doc: "How fast each task makes records; 0: as fast as they are taken.",
+    doc: "How fast each task makes records; 0: as fast as they are taken. With a rate, a record's time is when it was due: latencies \
+          that are measured from it count a hold-up too.",
 };
 const CATCH_UP: ConfigKey = ConfigKey {
     name: "catch.up",

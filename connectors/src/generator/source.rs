@@ -23,6 +23,24 @@ use rmqc_core::value::{Text, Value};
 use super::config::GeneratorConfig;
 
 const OFFSET_FIELD: &str = "next";
+/// When records were due: with a rate, a record that a hold-up delays keeps the time at which it was to be made. So whoever
+/// measures from a record's time sees the delay too, and a stalled target can't make a run look quick.
+struct Time {
+    now_ms: i64,
+    /// The rate, and the time since its first record was due.
+    schedule: Option<(u64, Duration)>,
+}
+
+impl Time {
+    /// The time of the record with so many before it.
+    fn of(&self, before: u64) -> i64 {
+        let Some((rate, elapsed)) = self.schedule else { return self.now_ms };
+        let due_ms = u128::from(before).saturating_mul(1000).checked_div(u128::from(rate)).unwrap_or(0);
+        let late_ms = i64::try_from(elapsed.as_millis().saturating_sub(due_ms)).unwrap_or(0);
+        self.now_ms.saturating_sub(late_ms)
+    }
+}
+
 /// Letters that values are cut from.
 const POOL_BYTES: usize = 64 * 1024;
 
@@ -115,7 +133,7 @@ impl GeneratorSource {
         let fitting = FILE_BLOCK_BYTES.checked_div(size).unwrap_or(1).max(1).min(records_max);
         let left = self.config.records_end.saturating_sub(self.next).div_ceil(self.config.stripe_step);
         let count = fitting.min(usize::try_from(left).unwrap_or(usize::MAX));
-        let timestamp_ms = Some(self.host.unix_ms());
+        let time = self.time();
         let mut block = BytesMut::with_capacity(size.saturating_mul(count));
         let first = self.next;
         for index in 0..count as u64 {
@@ -125,6 +143,7 @@ impl GeneratorSource {
         let mut block = block.freeze();
         while !block.is_empty() && !batch.is_full() {
             let value = block.split_to(size.min(block.len()));
+            let timestamp_ms = Some(time.of(self.made));
             let number = self.next;
             self.next = number.saturating_add(self.config.stripe_step);
             self.made = self.made.saturating_add(1);
@@ -141,6 +160,14 @@ impl GeneratorSource {
             };
             batch.push(record, size);
         }
+    }
+
+    /// The times of the records that are made now.
+    fn time(&self) -> Time {
+        let now_ms = self.host.unix_ms();
+        let rate = self.config.records_per_second.zip(self.started);
+        let schedule = rate.map(|(rate, started)| (rate, self.host.monotonic().saturating_sub(started)));
+        Time { now_ms, schedule }
     }
 
     /// Writes the value of one record, up to length `end` of the block.
@@ -279,6 +306,19 @@ mod tests {
         };
         assert_eq!([made(&mut source, 0), made(&mut source, 9), made(&mut source, 1)], [1, 0, 1]);
         assert_eq!([made(&mut source, 1000), made(&mut source, 5), made(&mut source, 5)], [100, 0, 1]);
+    }
+
+    #[test]
+    fn with_a_rate_a_record_has_the_time_at_which_it_was_due() {
+        let host = TestHost::new();
+        let mut late = source(&host, &[("records.per.second", "100")], vec![]);
+        let first_ms = all(&mut late)[0].timestamp_ms.unwrap();
+        host.advance(Duration::from_millis(1_005));
+        let times = all(&mut late).iter().map(|record| record.timestamp_ms.unwrap() - first_ms).collect::<Vec<_>>();
+        assert_eq!(times, (1..=100).map(|record| record * 10).collect::<Vec<_>>());
+        let now_ms = host.unix_ms();
+        let unlimited = all(&mut source(&host, &[("records", "3")], vec![]));
+        assert!(unlimited.iter().all(|record| record.timestamp_ms == Some(now_ms)));
     }
 
     #[test]
