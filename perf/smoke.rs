@@ -91,11 +91,8 @@ fn drivers_are_measured_in_turn() {
 fn scaling_has_a_side_for_each_number_of_shards() {
     let sides: Vec<String> = (1..=tool::machine::cores()).map(|shards| format!("{shards} shards")).collect();
     let sides: Vec<&str> = sides.iter().map(String::as_str).collect();
-    measure(
-        "--rounds 1 scaling",
-        SMALL,
-        &Expected::throughput(&["null broker to blackhole, 100 B, 8 queues"], &sides, 1),
-    );
+    let cases = ["null broker to blackhole, 100 B, 8 queues", "filter, rename and extract, JSON, 8 queues"];
+    measure("--rounds 1 scaling", SMALL, &Expected::throughput(&cases, &sides, 1));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What the null broker remembers: counts, committed offsets, members. Nothing of any message.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -22,6 +24,7 @@ pub struct Books {
     queues: usize,
     committed: BTreeMap<(String, String, i64), i64>,
     members: BTreeMap<String, BTreeSet<String>>,
+    changes: Arc<AtomicU64>,
     requests: u64,
     received_bytes: u64,
     /// From the moment that a stamped message was due, and from the one at which it was written, to its arrival, in µs.
@@ -37,6 +40,7 @@ impl Books {
             queues,
             committed: BTreeMap::new(),
             members: BTreeMap::new(),
+            changes: Arc::default(),
             requests: 0,
             received_bytes: 0,
             waits: [histogram(), histogram()],
@@ -95,14 +99,22 @@ impl Books {
 
     /// A client is a member of a group.
     pub fn join(&mut self, group: &str, client: &str) {
-        self.members.entry(group.to_owned()).or_default().insert(client.to_owned());
+        if self.members.entry(group.to_owned()).or_default().insert(client.to_owned()) {
+            self.changes.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// A client left a group.
     pub fn leave(&mut self, group: &[u8], client: &[u8]) {
         if let Some(members) = self.members.get_mut(&text(group)) {
             members.remove(&text(client));
+            self.changes.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts changes of members, of whichever group.
+    pub fn changes(&self) -> Arc<AtomicU64> {
+        self.changes.clone()
     }
 
     /// Client ids of a group, in order.

@@ -1,7 +1,9 @@
 //! One client's connection: requests cut from large reads, answers gathered into one write for each read.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::books::Books;
 use super::prepared::Prepared;
-use super::wire::{Request, put_answer, whole_len};
+use super::wire::{Request, put_answer, put_members_changed, whole_len};
 use super::{PREPARED, Settings};
 use crate::tool::stamped;
 
@@ -51,14 +53,23 @@ pub struct Connection {
     address: String,
     prepared: Option<(Vec<u8>, Prepared)>,
     waiting: Vec<Waiting>,
+    /// Groups of which the client is a member.
+    groups: BTreeSet<String>,
+    /// Changes of members by now, and as of the last time the client was told.
+    changes: Arc<AtomicU64>,
+    told: u64,
     out: Vec<u8>,
 }
 
 impl Connection {
     /// Takes a connection over.
     pub fn new(stream: TcpStream, books: Arc<Mutex<Books>>, settings: Settings, address: String) -> Self {
+        let changes = books.lock().unwrap().changes();
         Self {
             stream,
+            groups: BTreeSet::new(),
+            told: changes.load(Ordering::Relaxed),
+            changes,
             books,
             settings,
             address,
@@ -98,7 +109,16 @@ impl Connection {
                 (start, end) = (0, end - start);
             }
             self.give_up_overdue();
+            self.tell_changes();
             self.flush()?;
+        }
+    }
+
+    /// Tells the members of groups that members came or went, so that they share the queues anew.
+    fn tell_changes(&mut self) {
+        let changes = self.changes.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.told, changes) != changes {
+            self.groups.iter().for_each(|group| put_members_changed(&mut self.out, group));
         }
     }
 
@@ -291,11 +311,13 @@ impl Connection {
         });
     }
 
-    fn heartbeat(&self, body: &[u8]) {
+    fn heartbeat(&mut self, body: &[u8]) {
         let told: Value = serde_json::from_slice(body).unwrap_or_default();
         let client = told["clientID"].as_str().unwrap_or_default();
         for consumer in told["consumerDataSet"].as_array().into_iter().flatten() {
-            self.books().join(consumer["groupName"].as_str().unwrap_or_default(), client);
+            let group = consumer["groupName"].as_str().unwrap_or_default();
+            self.books().join(group, client);
+            self.groups.insert(group.to_owned());
         }
     }
 }

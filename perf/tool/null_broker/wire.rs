@@ -113,6 +113,17 @@ pub fn put_answer(out: &mut Vec<u8>, code: i32, opaque: i64, fields: &[(&str, i6
     out[mark + 4..mark + 8].copy_from_slice(&header_len.to_be_bytes());
 }
 
+/// Writes a request without an answer: members of the group came or went.
+pub fn put_members_changed(out: &mut Vec<u8>, group: &str) {
+    let header = serde_json::json!({
+        "code": 40, "flag": 2, "language": "JAVA", "opaque": 0, "version": 477, "extFields": { "consumerGroup": group }
+    });
+    let header = header.to_string();
+    out.extend_from_slice(&(header.len() as u32 + 4).to_be_bytes());
+    out.extend_from_slice(&(header.len() as u32).to_be_bytes());
+    out.extend_from_slice(header.as_bytes());
+}
+
 #[cfg(test)]
 #[allow(
     dead_code,
