@@ -128,13 +128,16 @@ impl RealBroker {
         });
     }
 
-    /// Queues of a topic that may be written to, as the name server tells clients.
+    /// Queues of a topic that may be written to, as the name server tells clients; waits while it tells none, as it does
+    /// when a broker that comes back has not yet told it of its topics.
     pub fn write_queues(&self, topic: &str) -> u32 {
-        let answer = call(&self.namesrv, GET_ROUTE_INFO, json!({ "topic": topic })).expect("the name server answers");
-        // Not JSON to every parser: broker numbers come as keys without quotes.
-        let route = String::from_utf8_lossy(&answer.body).into_owned();
-        let (_, count) = route.split_once("\"writeQueueNums\":").expect("the topic has queues");
-        count.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+        wait_for("the name server tells the topic's queues", ADMIN_DEADLINE, || {
+            let answer = call(&self.namesrv, GET_ROUTE_INFO, json!({ "topic": topic })).ok()?;
+            // Not JSON to every parser: broker numbers come as keys without quotes.
+            let route = String::from_utf8_lossy(&answer.body).into_owned();
+            let (_, count) = route.split_once("\"writeQueueNums\":")?;
+            count.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+        })
     }
 
     /// Offset after the last message of one queue.
