@@ -10,6 +10,7 @@ use super::{Flow, Lately, Shares, TaskFlow, number, rate};
 use crate::controller::ConnectorView;
 use crate::health::ConnectorHealth;
 use crate::limit::{Limit, Situation};
+use crate::metrics::latencies_together;
 use crate::worker::TaskView;
 
 /// Which way a connector moves records.
@@ -118,7 +119,7 @@ impl ConnectorFlow {
             lag_records,
             lag_ms: tasks.iter().filter_map(|task| task.report.lag_ms).max(),
             catch_up_seconds,
-            latencies: latencies(&tasks),
+            latencies: latencies_together(tasks.iter().map(|task| &task.report)).into_iter().collect(),
             window,
             batch_fill: passed.and_then(of_batch).map(|fill| fill.min(1.0)),
             copied_bytes_per_record: passed.and_then(|one| ratio(one.bytes_copied, one.records_in)),
@@ -208,19 +209,6 @@ fn mean_steps(lately: &[&Lately]) -> Vec<(Step, Shares)> {
         (!all.is_empty()).then(|| (step, shares()))
     };
     Step::ALL.into_iter().filter_map(mean).collect()
-}
-
-/// Those of all tasks together.
-fn latencies(tasks: &[&TaskFlow]) -> Vec<(Span, Histogram<u64>)> {
-    let mut all: Vec<(Span, Histogram<u64>)> = Vec::new();
-    for latency in tasks.iter().flat_map(|task| &task.report.latencies) {
-        match all.iter_mut().find(|(span, _)| *span == latency.span) {
-            // Values that the first one's bounds have no room for are left out; all tasks have the same bounds.
-            Some((_, sum)) => drop(sum.add(&latency.micros)),
-            None => all.push((latency.span, latency.micros.clone())),
-        }
-    }
-    all
 }
 
 /// How busy the busiest shard of its tasks is.

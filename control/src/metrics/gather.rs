@@ -113,13 +113,25 @@ fn kind_of(connector: &ConnectorView) -> &'static str {
 }
 
 /// The latencies of all tasks of each connector taken together, by connector and span.
+fn merged_latencies(reports: &Reports) -> BTreeMap<(String, Span), Histogram<u64>> {
+    let mut of_connectors: BTreeMap<&str, Vec<&TaskReport>> = BTreeMap::new();
+    for task in reports.shards.iter().flat_map(|(_, report)| &report.tasks) {
+        of_connectors.entry(&task.task.connector).or_default().push(task);
+    }
+    let mut merged = BTreeMap::new();
+    for (name, tasks) in of_connectors {
+        merged.extend(latencies_together(tasks).into_iter().map(|(span, micros)| ((name.to_owned(), span), micros)));
+    }
+    merged
+}
+
+/// The latencies of some tasks taken together, by span.
 #[must_use]
-pub fn merged_latencies(reports: &Reports) -> BTreeMap<(String, Span), Histogram<u64>> {
-    let mut merged: BTreeMap<(String, Span), Histogram<u64>> = BTreeMap::new();
-    let tasks = reports.shards.iter().flat_map(|(_, report)| &report.tasks);
-    for (task, latency) in tasks.flat_map(|task| task.latencies.iter().map(move |latency| (task, latency))) {
-        let name = task.task.connector.to_string();
-        match merged.entry((name, latency.span)) {
+pub fn latencies_together<'t>(tasks: impl IntoIterator<Item = &'t TaskReport>) -> BTreeMap<Span, Histogram<u64>> {
+    let mut together: BTreeMap<Span, Histogram<u64>> = BTreeMap::new();
+    for (task, latency) in tasks.into_iter().flat_map(|task| task.latencies.iter().map(move |latency| (task, latency)))
+    {
+        match together.entry(latency.span) {
             std::collections::btree_map::Entry::Vacant(vacant) => {
                 let mut micros = latency.micros.clone();
                 micros.auto(true);
@@ -133,7 +145,7 @@ pub fn merged_latencies(reports: &Reports) -> BTreeMap<(String, Span), Histogram
             }
         }
     }
-    merged
+    together
 }
 
 fn connectors(seen: &Seen<'_>, families: &mut Vec<Family>) {

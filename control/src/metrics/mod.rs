@@ -25,7 +25,7 @@ use rmqc_core::command::{DataPlaneInfo, ShardHealth, ShardPort};
 
 use family::Family;
 
-pub use gather::{CONNECTORS_MAX, QUEUES_MAX, TASKS_MAX, families, merged_latencies};
+pub use gather::{CONNECTORS_MAX, QUEUES_MAX, TASKS_MAX, families, latencies_together};
 pub use protobuf::protobuf;
 pub use text::{open_metrics, prometheus};
 

@@ -19,7 +19,7 @@ use super::connectors::look;
 use super::error::{ErrorBody, V1Error};
 use super::request::{Asked, Name};
 use crate::controller::Reports;
-use crate::metrics::merged_latencies;
+use crate::metrics::latencies_together;
 use crate::rest::dto::LatencyInfo;
 use crate::rest::{Answer, json};
 
@@ -74,15 +74,15 @@ struct Measured {
 
 /// What there is of a connector: first of all tasks together, then task by task if asked for.
 fn measured(reports: &Reports, connector: &str, by_task: bool) -> Vec<Measured> {
-    let mut merged = merged_latencies(reports);
+    let tasks = reports.shards.iter().flat_map(|(_, report)| &report.tasks);
+    let mut tasks: Vec<_> = tasks.filter(|task| *task.task.connector == *connector).collect();
+    let mut merged = latencies_together(tasks.iter().copied());
     let together = SPANS.into_iter().filter_map(|span| {
-        let micros = merged.remove(&(connector.to_owned(), span))?;
+        let micros = merged.remove(&span)?;
         Some(Measured { task: None, span, micros })
     });
     let mut all: Vec<Measured> = together.collect();
     if by_task {
-        let tasks = reports.shards.iter().flat_map(|(_, report)| &report.tasks);
-        let mut tasks: Vec<_> = tasks.filter(|task| *task.task.connector == *connector).collect();
         tasks.sort_by_key(|task| task.task.index);
         for task in tasks {
             let index = Some(task.task.index);
