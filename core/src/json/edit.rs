@@ -201,7 +201,7 @@ impl Renamer {
         // An error may have left something behind.
         self.block.clear();
         let may_be_escaped = memchr(b'\\', text).is_some();
-        let mut new = NewName { block: &mut self.block, text, copied: 0, started: false, at: 0..0 };
+        let mut new = NewName { block: &mut self.block, text, copied: 0, at: 0..0 };
         for member in json.members() {
             // Only names that are spelt in one way can be compared by their bytes.
             if may_be_escaped && member.raw_name.contains(&b'\\') {
@@ -222,8 +222,9 @@ impl Renamer {
             }
             self.names.add(&(new.at.start..end), true);
         }
-        let (copied, started) = (new.copied, new.started);
-        if !started {
+        // Behind every name stands at least its quote, so something is copied once one is new.
+        let copied = new.copied;
+        if copied == 0 {
             return Ok(Renamed::Unchanged);
         }
         self.block.extend_from_slice(text.get(copied..).unwrap_or_default());
@@ -245,7 +246,6 @@ pub struct NewName<'o> {
     text: &'o [u8],
     /// Bytes of the old text that are in the new one, or replaced there.
     copied: usize,
-    started: bool,
     /// The old name in the old text; the new one in the new text once it is written.
     at: Range<usize>,
 }
@@ -253,13 +253,12 @@ pub struct NewName<'o> {
 impl NewName<'_> {
     /// Writes it: once a member, and what it is between its quotes.
     pub fn set(&mut self, name: &[u8]) {
-        if !self.started {
+        if self.copied == 0 {
             let needed =
                 self.text.len().saturating_add(self.text.len() / 4).saturating_add(name.len()).saturating_add(16);
             if self.block.capacity() < needed {
                 *self.block = BytesMut::with_capacity(needed.max(BLOCK_BYTES));
             }
-            self.started = true;
         }
         self.block.extend_from_slice(self.text.get(self.copied..self.at.start).unwrap_or_default());
         self.copied = self.at.end;
