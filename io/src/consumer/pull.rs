@@ -105,13 +105,10 @@ impl Budget {
         self.freed.notify();
     }
 
-    fn has_room(&self) -> bool {
-        self.used.get() < self.limit && !self.share.is_full()
-    }
-
-    /// Whether a queue is to be read on of which something waits already.
-    fn has_room_ahead(&self) -> bool {
-        self.used.get() < READ_AHEAD_BYTES && self.has_room()
+    /// Whether a queue is to be read on, of which something is on its way or `waits` already or not.
+    fn has_room(&self, waits: bool) -> bool {
+        let limit = if waits { self.limit.min(READ_AHEAD_BYTES) } else { self.limit };
+        self.used.get() < limit && !self.share.is_full()
     }
 }
 
@@ -252,8 +249,8 @@ impl<D: Driver> Puller<D> {
             if self.buffer.closed.get() {
                 return false;
             }
-            let has_waiting = !self.buffer.ready.borrow().is_empty();
-            if if has_waiting { self.budget.has_room_ahead() } else { self.budget.has_room() } {
+            let waits = !self.buffer.ready.borrow().is_empty();
+            if self.budget.has_room(waits) {
                 return true;
             }
             let _waiting = Passage::begin(Some(self.budget.steps.clone()), Step::Pull, Manner::Blocked);
@@ -265,7 +262,7 @@ impl<D: Driver> Puller<D> {
     async fn fill(&self, in_flight: &mut VecDeque<InFlight>, place: &mut Place) -> Result<(), CallError> {
         while in_flight.len() < place.depth.max(1) {
             let is_first = in_flight.is_empty();
-            if !is_first && !self.budget.has_room_ahead() {
+            if !is_first && !self.budget.has_room(true) {
                 return Ok(());
             }
             let connection = self.client.connection(&self.target.address).await?;
