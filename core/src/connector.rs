@@ -58,6 +58,16 @@ pub trait SinkTask: 'static {
     /// As for [`SinkTask::put`].
     fn flush(&mut self) -> impl Future<Output = Result<()>>;
 
+    /// For sinks that can take records while they make earlier ones durable: begins with everything accepted so far, and
+    /// gives what is to be awaited until that is durable. Records are put meanwhile; nothing else is asked of the task until
+    /// it is over. `None` (as here) means that the sink can't: then it is flushed between two puts.
+    ///
+    /// # Errors
+    /// Of this call and of what it gives: as for [`SinkTask::put`]. After `Retry::Later` it is flushed as a whole.
+    fn flush_beside(&mut self) -> impl Future<Output = Result<Option<LocalFuture<'static, Result<()>>>>> {
+        async { Ok(None) }
+    }
+
     /// Closes. Called once, also after a failed start.
     fn stop(&mut self) -> impl Future<Output = ()> {
         async {}
@@ -99,6 +109,8 @@ pub trait DynSinkTask {
     fn put<'a>(&'a mut self, records: &'a [ConnectRecord]) -> LocalFuture<'a, Result<()>>;
     /// See [`SinkTask::flush`].
     fn flush(&mut self) -> LocalFuture<'_, Result<()>>;
+    /// See [`SinkTask::flush_beside`].
+    fn flush_beside(&mut self) -> LocalFuture<'_, Result<Option<LocalFuture<'static, Result<()>>>>>;
     /// See [`SinkTask::stop`].
     fn stop(&mut self) -> LocalFuture<'_, ()>;
 }
@@ -109,6 +121,9 @@ impl<T: SinkTask> DynSinkTask for T {
     }
     fn put<'a>(&'a mut self, records: &'a [ConnectRecord]) -> LocalFuture<'a, Result<()>> {
         Box::pin(SinkTask::put(self, records))
+    }
+    fn flush_beside(&mut self) -> LocalFuture<'_, Result<Option<LocalFuture<'static, Result<()>>>>> {
+        Box::pin(SinkTask::flush_beside(self))
     }
     fn flush(&mut self) -> LocalFuture<'_, Result<()>> {
         Box::pin(SinkTask::flush(self))

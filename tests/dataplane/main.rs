@@ -14,6 +14,7 @@ mod direct;
 mod errors;
 mod failures;
 mod flow;
+mod flushes;
 mod groups;
 mod holding;
 mod locks;

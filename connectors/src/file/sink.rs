@@ -4,6 +4,7 @@
 //! came in; no payload byte is copied in user space. The file grows by whole batches: when a write fails it is cut
 //! back to its length before the batch.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -14,7 +15,7 @@ use rmqc_core::connector::SinkTask;
 use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::converter::Converter;
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
-use rmqc_core::host::{Host, HostFile};
+use rmqc_core::host::{Host, HostFile, LocalFuture};
 use rmqc_core::limits::{FILE_BLOCK_BYTES, WRITE_VECTORS_MAX};
 use rmqc_core::record::ConnectRecord;
 use rmqc_core::registry::find_converter;
@@ -58,8 +59,9 @@ struct OpenFile {
     file: Rc<dyn HostFile>,
     /// Whether the file's last line lacks its end, so that one must be written first.
     needs_newline: bool,
-    /// Written since the last time the file was put on stable storage.
-    dirty: bool,
+    /// Batches begun, and how many had been when the file was last put on stable storage.
+    writes: u64,
+    stored: Rc<Cell<u64>>,
     torn: Option<Torn>,
 }
 
@@ -149,7 +151,7 @@ impl FileSink {
         if !needs_newline {
             self.mark(&*file);
         }
-        self.open = Some(OpenFile { file, needs_newline, dirty: false, torn: None });
+        self.open = Some(OpenFile { file, needs_newline, writes: 0, stored: Rc::default(), torn: None });
         Ok(())
     }
 
@@ -274,7 +276,7 @@ impl FileSink {
         let bytes_max = content.saturating_add(NEWLINE.len()) as u64;
         // Set before the first byte is written, so that a dropped future leaves word of what it began.
         open.torn = Some(Torn { len, bytes_max });
-        open.dirty = true;
+        open.writes = open.writes.wrapping_add(1);
         let was_foreign = open.needs_newline;
         let mut in_front = was_foreign;
         for chunk in lines.chunks(LINES_PER_WRITE) {
@@ -299,19 +301,23 @@ impl FileSink {
         Ok(())
     }
 
-    /// Puts what was written on stable storage, if anything was.
-    async fn sync(&mut self) -> Result<()> {
-        let Some(open) = self.open.as_mut().filter(|open| open.dirty) else { return Ok(()) };
-        let file = open.file.clone();
-        if let Err(error) = file.sync_data().await {
-            // The system may have dropped what it could not store, and would call the next attempt a success. So the
-            // records must come again from the last commit, which a restart of the task does.
-            let what =
-                format!("can't put {} on stable storage; what was written since may be lost", self.config.filename);
-            return Err(ConnectError::fatal(Stage::Put, what).caused_by(error));
-        }
-        open.dirty = false;
-        Ok(())
+    /// Puts what was written until now on stable storage, if anything was; what is given does not need the task.
+    fn sync(&mut self) -> LocalFuture<'static, Result<()>> {
+        let Some(open) = self.open.as_ref().filter(|open| open.stored.get() != open.writes) else {
+            return Box::pin(async { Ok(()) });
+        };
+        let (file, writes, stored) = (open.file.clone(), open.writes, open.stored.clone());
+        let name = self.config.filename.clone();
+        Box::pin(async move {
+            file.sync_data().await.map_err(|error| {
+                // The system may have dropped what it could not store, and would call the next attempt a success. So the
+                // records must come again from the last commit, which a restart of the task does.
+                let what = format!("can't put {name} on stable storage; what was written since may be lost");
+                ConnectError::fatal(Stage::Put, what).caused_by(error)
+            })?;
+            stored.set(writes);
+            Ok(())
+        })
     }
 
     /// Lets go of a file that no longer has the name, so that the next batch goes to a new one.
@@ -354,11 +360,17 @@ impl SinkTask for FileSink {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        self.mend().await?;
-        if self.config.fsync != Fsync::Never {
-            self.sync().await?;
+        match self.flush_beside().await? {
+            Some(stored) => stored.await,
+            None => Ok(()),
         }
-        self.follow_name().await
+    }
+
+    async fn flush_beside(&mut self) -> Result<Option<LocalFuture<'static, Result<()>>>> {
+        self.mend().await?;
+        let stored = (self.config.fsync != Fsync::Never).then(|| self.sync());
+        self.follow_name().await?;
+        Ok(Some(stored.unwrap_or_else(|| Box::pin(async { Ok(()) }))))
     }
 
     async fn stop(&mut self) {

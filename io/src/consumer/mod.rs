@@ -89,6 +89,15 @@ pub struct Consumer<D> {
     left: Event,
 }
 
+/// How far a queue is done: everything below the offset is accepted by the sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The queue.
+    pub queue: MessageQueue,
+    /// The first offset that is not done.
+    pub next_offset: i64,
+}
+
 /// What one queue has for the sink.
 pub struct Taken {
     /// Index into [`Consumer::queues`], valid until the next rebalance.
@@ -362,13 +371,34 @@ impl<D: Driver> Consumer<D> {
     /// # Errors
     /// The first failure; what was committed by then stays so.
     pub async fn commit(&mut self) -> Result<()> {
+        let done = self.done_so_far();
+        self.commit_done(&done).await
+    }
+
+    /// How far every queue is done now.
+    #[must_use]
+    pub fn done_so_far(&self) -> Vec<Done> {
+        let done =
+            |owned: &OwnedQueue| Done { queue: owned.target.queue.clone(), next_offset: owned.reading.done.get() };
+        self.queues.iter().map(done).collect()
+    }
+
+    /// Commits how far queues were done when the sink's flush began that has returned now. A queue that was given up since,
+    /// or that the broker has set back, is left out.
+    ///
+    /// # Errors
+    /// The first failure; what was committed by then stays so.
+    pub async fn commit_done(&mut self, done: &[Done]) -> Result<()> {
         let locks = self.locks.as_ref();
-        let is_dirty = |owned: &OwnedQueue| owned.committed != Some(owned.reading.done.get()) && owned.is_held(locks);
-        let dirty = self.queues.iter().enumerate().filter(|(_, owned)| is_dirty(owned));
-        let commits = dirty.map(|(index, owned)| {
-            let (client, group) = (&self.client, &self.settings.group);
-            let done = owned.reading.done.get();
-            async move { (index, done, offset::commit(client, group, &owned.target, done).await) }
+        let commits = done.iter().filter_map(|Done { queue, next_offset }| {
+            let owned = self.queues.iter().enumerate().find(|(_, owned)| owned.target.queue == *queue);
+            let (index, owned) = owned?;
+            let is_set_back = owned.reading.done.get() < *next_offset;
+            if owned.committed == Some(*next_offset) || is_set_back || !owned.is_held(locks) {
+                return None;
+            }
+            let (client, group, done) = (&self.client, &self.settings.group, *next_offset);
+            Some(async move { (index, done, offset::commit(client, group, &owned.target, done).await) })
         });
         // All at once: one after the other they would cost the sink a round trip a queue.
         let outcomes = join_all(commits).await;

@@ -4,6 +4,7 @@ mod batch;
 mod commit;
 mod direct;
 mod errant;
+mod flushing;
 mod messages;
 mod records;
 pub mod sink;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_lite::future::poll_once;
 use rmqc_core::command::{ShardEvent, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector as keys;
@@ -20,6 +21,7 @@ use rmqc_core::tap::TapStage;
 
 use super::batch::{Bad, Batch, Mark};
 use super::errant::{Errant, Letters, Place, consumed, try_again};
+use super::flushing::Flushing;
 use super::messages::Stages;
 use super::{
     CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, hold, size, stand_still, task_client,
@@ -75,8 +77,10 @@ struct Flow<D: Driver> {
     stored_runs: Vec<(i64, usize)>,
     /// Records accepted by the sink since the last commit.
     uncommitted: u64,
-    /// Since when something waits for a commit.
+    /// Since when something waits for a flush and a commit.
     dirty_since: Option<Instant>,
+    /// The flush that goes on beside the puts, if one does.
+    flushing: Option<Flushing>,
 }
 
 /// Runs a sink task until it is told to stop or fails.
@@ -154,6 +158,7 @@ fn flow<D: Driver>(
         stored_runs: Vec::new(),
         uncommitted: 0,
         dirty_since: None,
+        flushing: None,
     })
 }
 
@@ -224,6 +229,7 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSinkTask, flow: &mut Flow<D>) -> 
         }
         flow.rebalance(task).await?;
         flow.tell_warnings().await;
+        flow.end_flush(task).await?;
         let seen = flow.consumer.arrived().seen();
         if flow.consumer.doubt_returned() {
             flow.dirty_since.get_or_insert_with(Instant::now);
@@ -250,8 +256,8 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSinkTask, flow: &mut Flow<D>) -> 
                 continue;
             }
         }
-        if flow.commit_is_due() {
-            flow.commit(task).await?;
+        if flow.flushing.is_none() && flow.commit_is_due() {
+            flow.begin_flush(task).await?;
         } else if batch.marks.is_empty() {
             flow.wait(seen).await;
         }
@@ -567,6 +573,73 @@ impl<D: Driver> Flow<D> {
         long || letters || self.uncommitted >= self.uncommitted_max / 2 && self.uncommitted > 0
     }
 
+    /// Begins to flush the sink, so that a commit can follow while further records are put. A sink that can't, and letters that
+    /// are on their way, are waited for instead.
+    async fn begin_flush(&mut self, task: &mut dyn DynSinkTask) -> Result<()> {
+        if self.letters.as_ref().is_some_and(|letters| letters.unconfirmed_bytes() > 0) {
+            return self.commit(task).await;
+        }
+        let stored = match task.flush_beside().await {
+            Ok(Some(stored)) => stored,
+            Err(error) if error.retry() != Retry::Later => return Err(error),
+            _ => return self.commit(task).await,
+        };
+        let done = self.consumer.done_so_far();
+        self.flushing = Some(Flushing::new(stored, done, self.uncommitted, self.control.steps.clone()));
+        self.dirty_since = None;
+        self.end_flush(task).await
+    }
+
+    /// Commits what the flush under way covered, if that is over; waits for it when the window is full.
+    async fn end_flush(&mut self, task: &mut dyn DynSinkTask) -> Result<()> {
+        let is_full = self.uncommitted >= self.uncommitted_max;
+        match &mut self.flushing {
+            Some(flushing) if is_full => flushing.over().await,
+            Some(flushing) => {
+                let _ = poll_once(flushing.over()).await;
+            }
+            None => return Ok(()),
+        }
+        match self.commit_flushed().await {
+            Err(error) if error.retry() == Retry::Later => self.commit(task).await,
+            outcome => outcome,
+        }
+    }
+
+    /// Commits what a flush covered that is over. After an error all of it waits for a flush again.
+    async fn commit_flushed(&mut self) -> Result<()> {
+        let over = self.flushing.take_if(|flushing| flushing.is_over());
+        let Some((flushed, done, records)) = over.and_then(Flushing::outcome) else { return Ok(()) };
+        let outcome = match flushed {
+            Ok(()) => {
+                self.control.steps.enter(Step::Commit, Manner::Busy);
+                let committed = self.consumer.commit_done(&done).await;
+                self.control.steps.leave();
+                committed
+            }
+            Err(error) => Err(error),
+        };
+        if outcome.is_ok() {
+            self.committed(records);
+        } else {
+            self.dirty_since.get_or_insert_with(Instant::now);
+        }
+        outcome
+    }
+
+    /// So many more records are committed.
+    fn committed(&mut self, records: u64) {
+        self.uncommitted = self.uncommitted.saturating_sub(records);
+        let uncommitted = self.uncommitted;
+        self.control.steps.ran(Step::Commit, records);
+        self.control.troubles.over(Call::Commit);
+        self.control.count(|counters| {
+            counters.commits = counters.commits.saturating_add(1);
+            counters.records_committed = counters.records_committed.saturating_add(records);
+            counters.records_uncommitted = uncommitted;
+        });
+    }
+
     /// Flushes the sink, then commits the queue offsets; both are tried again while their target is away, but only for
     /// a while when the task is to stop.
     async fn commit(&mut self, task: &mut dyn DynSinkTask) -> Result<()> {
@@ -589,6 +662,10 @@ impl<D: Driver> Flow<D> {
     }
 
     async fn try_commit(&mut self, task: &mut dyn DynSinkTask) -> Result<()> {
+        if let Some(flushing) = &mut self.flushing {
+            flushing.over().await;
+            self.commit_flushed().await?;
+        }
         if self.dirty_since.is_none() {
             return Ok(());
         }
@@ -606,15 +683,8 @@ impl<D: Driver> Flow<D> {
         let committed = self.consumer.commit().await;
         steps.leave();
         committed?;
-        steps.ran(Step::Commit, self.uncommitted);
-        let records = std::mem::take(&mut self.uncommitted);
         self.dirty_since = None;
-        self.control.troubles.over(Call::Commit);
-        self.control.count(|counters| {
-            counters.commits = counters.commits.saturating_add(1);
-            counters.records_committed = counters.records_committed.saturating_add(records);
-            counters.records_uncommitted = 0;
-        });
+        self.committed(self.uncommitted);
         Ok(())
     }
 
@@ -636,12 +706,15 @@ impl<D: Driver> Flow<D> {
         if self.spare_records.capacity() > SPARE_RECORDS_MAX {
             self.spare_records = Vec::new();
         }
-        match self.dirty_since {
-            Some(since) => {
+        match (&mut self.flushing, self.dirty_since) {
+            (Some(flushing), _) => {
+                let _ = first(something, flushing.over()).await;
+            }
+            (None, Some(since)) => {
                 let left = self.commit_interval.saturating_sub(since.elapsed());
                 let _ = first(something, D::sleep(left)).await;
             }
-            None => {
+            (None, None) => {
                 let _ = something.await;
             }
         }

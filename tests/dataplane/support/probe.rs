@@ -11,7 +11,7 @@ use rmqc_core::connector::{SinkTask, SourceTask};
 use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::converter::{Converter, SchemaAndValue};
 use rmqc_core::error::{ConnectError, Result, Stage};
-use rmqc_core::host::Host;
+use rmqc_core::host::{Host, LocalFuture};
 use rmqc_core::position::{Position, RecordOffset, RecordPartition, Scalar};
 use rmqc_core::record::{ConnectRecord, Extensions, RecordBatch};
 use rmqc_core::registry::{ConnectorFactory, ConverterFactory, TaskBuilder, TransformFactory};
@@ -47,6 +47,8 @@ pub enum Call {
     Poll,
     Put,
     Flush,
+    /// What a flush gives to be awaited beside the puts.
+    FlushBeside,
 }
 
 /// A record as a sink got it.
@@ -71,6 +73,10 @@ pub struct Probe {
     pub gate: AtomicBool,
     /// The next put keeps the core for so many milliseconds.
     pub hog_ms: AtomicU64,
+    /// While set, a flush that goes on beside the puts waits.
+    pub flush_gate: AtomicBool,
+    /// Flushes beside the puts that were begun.
+    pub flushes: AtomicU64,
     /// Records of the put that waits at the gate.
     pub at_gate: AtomicU64,
     /// Tricks to be played, in turn.
@@ -134,6 +140,8 @@ struct TestSink {
     probe: Arc<Probe>,
     errant: Rc<ErrantRecords>,
     host: Rc<dyn Host>,
+    /// Whether it takes records while it flushes.
+    flushes_beside: bool,
 }
 
 fn queue(position: &Position) -> i64 {
@@ -180,6 +188,20 @@ impl SinkTask for TestSink {
 
     async fn flush(&mut self) -> Result<()> {
         self.probe.enter(Call::Flush)
+    }
+
+    async fn flush_beside(&mut self) -> Result<Option<LocalFuture<'static, Result<()>>>> {
+        if !self.flushes_beside {
+            return Ok(None);
+        }
+        self.probe.flushes.fetch_add(1, Ordering::SeqCst);
+        let (probe, host) = (self.probe.clone(), self.host.clone());
+        Ok(Some(Box::pin(async move {
+            while probe.flush_gate.load(Ordering::SeqCst) {
+                host.sleep(Duration::from_millis(1)).await;
+            }
+            probe.enter(Call::FlushBeside)
+        })))
     }
 
     async fn stop(&mut self) {
@@ -241,7 +263,8 @@ inventory::submit! {
         shardable: true,
         build: TaskBuilder::Sink(|context| {
             let (probe, host, errant) = (of(&context), context.host.clone(), context.errant.clone());
-            Ok(Box::new(TestSink { probe, errant, host }))
+            let flushes_beside = context.config.contains_key("flushes.beside");
+            Ok(Box::new(TestSink { probe, errant, host, flushes_beside }))
         }),
     }
 }
