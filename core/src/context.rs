@@ -56,6 +56,12 @@ impl Waiting {
         self.records.or(self.bytes).is_some_and(|count| count > 0)
     }
 
+    /// Whether nothing is known to wait.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.records.or(self.bytes) == Some(0)
+    }
+
     /// How long the oldest has waited at this time, in milliseconds: 0 when nothing waits, none when that is not known.
     #[must_use]
     pub fn age_ms(&self, now_ms: i64) -> Option<u64> {

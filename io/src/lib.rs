@@ -8,6 +8,7 @@ pub mod settings;
 pub mod driver;
 pub mod host;
 pub mod local;
+mod pace;
 pub mod shard;
 
 pub mod task;

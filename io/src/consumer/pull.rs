@@ -21,6 +21,7 @@ use super::reading::QueueReading;
 use super::subscription::Subscription;
 use crate::driver::Driver;
 use crate::local::{Event, First, first};
+use crate::pace::Pace;
 use crate::remoting::client::Client;
 use crate::remoting::code::{request, response};
 use crate::remoting::connection::{CallError, Request, Response};
@@ -165,15 +166,48 @@ struct Place {
     expected: i64,
     /// Next offset to ask for.
     ask: i64,
-    /// Guess of the messages in an answer.
+    /// Guess of the most messages in an answer.
     step: i64,
     /// Requests worth having in flight.
     depth: usize,
     /// Messages to ask for.
     messages: i64,
+    /// When the queue was last asked.
+    pace: Pace,
+    /// Whether the last answer brought all that there was.
+    read_all: bool,
 }
 
 impl Place {
+    fn at(offset: i64) -> Self {
+        let (depth, messages) = (1, PULL_MESSAGES_MAX);
+        Self {
+            expected: offset,
+            ask: offset,
+            step: STEP_FIRST,
+            depth,
+            messages,
+            pace: Pace::default(),
+            read_all: false,
+        }
+    }
+
+    /// How long the queue is to be left alone.
+    fn rest(&self) -> Option<Duration> {
+        if self.read_all { self.pace.rest() } else { None }
+    }
+
+    /// Learns from an answer that brought `count` messages of so many bytes and left the queue's end at `max_offset`.
+    fn learn(&mut self, count: i64, bytes: i64, max_offset: i64) {
+        self.read_all = self.expected >= max_offset;
+        if count > 0 {
+            self.ask_for(bytes / count);
+            // What an answer brought is all that one can bring only if it left some.
+            let least = if self.read_all { self.step } else { 0 };
+            self.step = count.max(least).min(self.messages);
+        }
+    }
+
     /// Sets how many messages of so many bytes, about, are to be asked for. Small differences change nothing: answers of
     /// another number than was guessed cost a request each.
     fn ask_for(&mut self, message_bytes: i64) {
@@ -193,8 +227,7 @@ impl Place {
 impl<D: Driver> Puller<D> {
     /// Reads until the buffer is closed or a failure ends it.
     pub async fn run(self) {
-        let mut place =
-            Place { expected: self.offset, ask: self.offset, step: STEP_FIRST, depth: 1, messages: PULL_MESSAGES_MAX };
+        let mut place = Place::at(self.offset);
         let mut in_flight: VecDeque<InFlight> = VecDeque::new();
         let mut failures = 0u32;
         loop {
@@ -204,6 +237,12 @@ impl<D: Driver> Puller<D> {
             }
             if in_flight.is_empty() && !self.wait_for_room(closing).await {
                 return;
+            }
+            if in_flight.is_empty() {
+                if let Some(rest) = place.rest() {
+                    let _ = first(D::sleep(rest), self.buffer.closing.since(closing)).await;
+                }
+                place.pace.ask();
             }
             if let Err(error) = self.fill(&mut in_flight, &mut place).await {
                 failures = failures.saturating_add(1);
@@ -373,10 +412,7 @@ impl<D: Driver> Puller<D> {
         }
         let asked_to = offset.saturating_add(place.step);
         place.expected = place.expected.max(next);
-        if count > 0 {
-            place.ask_for(i64::try_from(bytes).unwrap_or(i64::MAX) / count);
-            place.step = count.min(place.messages);
-        }
+        place.learn(count, i64::try_from(bytes).unwrap_or(i64::MAX), self.buffer.max_offset.get());
         let backlog = self.buffer.max_offset.get().saturating_sub(place.ask.max(place.expected));
         let worth = usize::try_from(backlog / place.step.max(1)).unwrap_or(0);
         // How far an answer leads that leaves messages out can't be guessed.
@@ -445,4 +481,35 @@ enum Trouble {
     Call(CallError),
     /// End the task.
     Fatal(ConnectError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_answers_that_leave_messages_tell_how_many_one_brings_at_most() {
+        // Messages in the answer, those left behind it, and the guess that follows.
+        let mut place = Place::at(0);
+        let answers =
+            [(32, 500, 32), (32, 0, 32), (7, 0, 32), (57, 0, 57), (3, 0, 57), (64, 1000, 64), (40, 9, 40), (9, 0, 40)];
+        for (count, left, step) in answers {
+            place.expected += count;
+            place.learn(count, count * 200, place.expected + left);
+            assert_eq!((place.step, place.read_all), (step, left == 0), "after {count} messages with {left} left");
+        }
+    }
+
+    #[test]
+    fn a_queue_is_left_alone_only_when_it_had_no_more() {
+        let mut place = Place::at(0);
+        place.pace.ask();
+        assert_eq!(place.rest(), None);
+        place.learn(1, 200, 1);
+        assert_eq!(place.rest(), None, "there is more");
+        place.expected = 1;
+        place.learn(1, 200, 1);
+        // The moment may be over by now.
+        assert!(place.rest().is_none_or(|rest| !rest.is_zero()) && place.read_all);
+    }
 }

@@ -17,6 +17,7 @@ use rmqc_core::host::{HostWatch, LocalFuture};
 
 use crate::driver::Driver;
 use crate::driver::bell::{Notified, Notifier, notifier};
+use crate::pace::MOMENT;
 
 /// Paths that the process may watch at a time.
 const WATCHES_MAX: usize = 8192;
@@ -146,7 +147,11 @@ impl Inotify {
             // SAFETY: the descriptor is open, and the buffer as long as is said.
             let read = unsafe { libc::read(self.descriptor.as_raw_fd(), notes.as_mut_ptr().cast(), notes.len()) };
             match usize::try_from(read) {
-                Ok(len) => self.take_notes(notes.get(..len).unwrap_or_default()),
+                Ok(len) => {
+                    self.take_notes(notes.get(..len).unwrap_or_default());
+                    // A file may be written to many thousand times a second; what is told meanwhile is read at once.
+                    std::thread::sleep(MOMENT);
+                }
                 Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
                     let error = io::Error::last_os_error();

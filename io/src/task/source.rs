@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::ops::Range;
 use std::rc::Rc;
+use std::task::ready;
 use std::time::{Duration, Instant};
 
 use rmqc_core::command::TaskSpec;
@@ -30,6 +31,7 @@ use super::{
 };
 use crate::driver::Driver;
 use crate::local::{First, first};
+use crate::pace::Pace;
 use crate::producer::properties::PropertiesWriter;
 use crate::producer::{Producer, ProducerSettings, Refused, TopicIndex, Watch};
 use crate::remoting::client::Client;
@@ -77,6 +79,10 @@ struct Flow<D: Driver> {
     stopped_at: Option<Sequence>,
     /// Records given up since the breaker last looked.
     bad: u64,
+    /// When the source was last asked.
+    pace: Pace,
+    /// Whether it gave all that it had.
+    gave_all: bool,
     /// Why the task stops once everything before the record at fault is committed.
     stop: Option<ConnectError>,
 }
@@ -151,6 +157,8 @@ pub(super) async fn run<D: Driver>(
         letter_writer: PropertiesWriter::new(unique_ids(letter_ids)),
         stopped_at: None,
         bad: 0,
+        pace: Pace::default(),
+        gave_all: false,
         stop: None,
     };
     let outcome = match stages {
@@ -211,6 +219,7 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
         let polled = flow.poll(task, &mut batch).await?;
         let records = batch.len() as u64;
         flow.control.steps.polled(records, batch.is_full());
+        flow.gave_all = !batch.is_full() && flow.control.backlog.get().is_nothing();
         flow.send(&mut stages, &mut batch).await?;
         match polled {
             Ok(()) => {
@@ -282,12 +291,28 @@ impl<D: Driver> Flow<D> {
     async fn poll(&mut self, task: &mut dyn DynSourceTask, batch: &mut RecordBatch) -> Result<Result<()>> {
         let mut poll = task.poll(batch);
         let control = self.control.clone();
+        let rest = if self.gave_all { self.pace.rest() } else { None };
+        let mut rest = rest.map(|rest| Box::pin(D::sleep(rest)));
+        if rest.is_some() {
+            control.steps.enter(Step::Poll, Manner::Starved);
+        } else {
+            self.pace.ask();
+        }
         loop {
             let changed = self.producer.changed();
             let seen = (changed.seen(), self.control.changed.seen());
             let told = first(changed.since(seen.0), self.control.changed.since(seen.1));
             let waiting = first(first(told, self.commit_due()), poll_settles::<D>(&self.control));
-            if let First::A(polled) = first(poll_fn(|cx| control.steps.poll(cx, &mut poll)), waiting).await {
+            let pace = &self.pace;
+            let rested = poll_fn(|cx| {
+                if let Some(sleep) = &mut rest {
+                    ready!(sleep.as_mut().poll(cx));
+                    rest = None;
+                    pace.ask();
+                }
+                control.steps.poll(cx, &mut poll)
+            });
+            if let First::A(polled) = first(rested, waiting).await {
                 return Ok(polled);
             }
             control.steps.poll_rests();
