@@ -6,13 +6,14 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use rmqc_core::command::DriverKind;
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -23,6 +24,9 @@ use super::{Driver, StreamListener, StreamRead, StreamWrite, blocking, local, so
 
 /// Turns of the scheduler between two looks at I/O.
 const EVENT_INTERVAL: u32 = 8;
+
+/// Sleeps below this are timed by the kernel: tokio counts whole milliseconds, and rounds up.
+const FINE_SLEEP: Duration = Duration::from_millis(5);
 
 /// tokio on epoll.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +136,30 @@ impl StreamRead for Doorbell {
     }
 }
 
+/// A timer of the kernel that becomes readable after `duration`, more than nothing.
+fn timer(duration: Duration) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the call takes no pointers.
+    let timer = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
+    if timer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
+    let timer = unsafe { OwnedFd::from_raw_fd(timer) };
+    let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let after = libc::timespec {
+        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        // Zero would switch the timer off.
+        tv_nsec: libc::c_long::from(duration.subsec_nanos()).max(1),
+    };
+    let once = libc::itimerspec { it_interval: never, it_value: after };
+    // SAFETY: the descriptor is open, and the kernel reads one `itimerspec`.
+    if unsafe { libc::timerfd_settime(timer.as_raw_fd(), 0, &raw const once, std::ptr::null_mut()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is owned by what is registered, and so stays open and the same as long as it is registered.
+    unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }.map_err(Into::into)
+}
+
 fn spawn_as(class: Class, future: impl Future<Output = ()> + 'static) {
     if let Some(future) = local::guard::<Epoll>(class, future) {
         // What becomes of it is told by the guard, not by the handle.
@@ -168,6 +196,13 @@ impl Driver for Epoll {
     }
 
     async fn sleep(duration: Duration) {
+        if duration < FINE_SLEEP
+            && let Ok(timer) = timer(duration)
+        {
+            // Readable when the time is over; there is nothing to be read but how often.
+            let _ = timer.readable().await;
+            return;
+        }
         tokio::time::sleep(duration).await;
     }
 
