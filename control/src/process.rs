@@ -1,4 +1,4 @@
-//! What this process uses of the machine.
+//! What this process uses of the machine: the one reader of it, for the controller's samples and for metrics.
 
 use std::fs;
 

@@ -1,20 +1,22 @@
-//! What Linux tells about this process.
+//! What Linux tells about this process: CPU time and memory by [`crate::process`], and what only metrics need.
 
 use std::fs;
 
 use super::catalogue as c;
 use super::family::Family;
+use crate::process::ProcessUse;
 
 /// The process now. What the system does not tell is missing.
 #[must_use]
 pub fn families() -> Vec<Family> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let ticks = rustix::param::clock_ticks_per_second() as f64;
-    let page_bytes = u64::try_from(rustix::param::page_size()).unwrap_or(0);
     let mut families = Vec::new();
+    if let Some(used) = ProcessUse::now() {
+        families.push(Family::single(c::PROCESS_CPU, used.cpu_us as f64 / 1e6));
+        families.push(Family::single(c::PROCESS_RESIDENT, used.rss_bytes));
+    }
     if let Some(stat) = Stat::of(&read("/proc/self/stat")) {
-        families.push(Family::single(c::PROCESS_CPU, stat.cpu_ticks as f64 / ticks));
-        families.push(Family::single(c::PROCESS_RESIDENT, stat.resident_pages.saturating_mul(page_bytes)));
         families.push(Family::single(c::PROCESS_VIRTUAL, stat.virtual_bytes));
         if let Some(boot) = boot_seconds(&read("/proc/stat")) {
             families.push(Family::single(c::PROCESS_START, boot as f64 + stat.start_ticks as f64 / ticks));
@@ -34,11 +36,9 @@ pub fn families() -> Vec<Family> {
 /// What is needed of `/proc/self/stat`.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
-    cpu_ticks: u64,
     threads: u64,
     start_ticks: u64,
     virtual_bytes: u64,
-    resident_pages: u64,
 }
 
 impl Stat {
@@ -46,13 +46,7 @@ impl Stat {
     fn of(text: &str) -> Option<Self> {
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         let field = |at: usize| fields.get(at)?.parse::<u64>().ok();
-        Some(Self {
-            cpu_ticks: field(11)?.checked_add(field(12)?)?,
-            threads: field(17)?,
-            start_ticks: field(19)?,
-            virtual_bytes: field(20)?,
-            resident_pages: field(21)?,
-        })
+        Some(Self { threads: field(17)?, start_ticks: field(19)?, virtual_bytes: field(20)? })
     }
 }
 
@@ -72,7 +66,7 @@ mod tests {
     #[test]
     fn reads_what_linux_writes() {
         let text = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 9 0 123 4096000 250 18446744073709551615 1";
-        let stat = Stat { cpu_ticks: 200, threads: 9, start_ticks: 123, virtual_bytes: 4_096_000, resident_pages: 250 };
+        let stat = Stat { threads: 9, start_ticks: 123, virtual_bytes: 4_096_000 };
         assert_eq!(Stat::of(text), Some(stat));
         assert_eq!(Stat::of("7 (a"), None);
         assert_eq!(boot_seconds("cpu 1 2\nbtime 1700000000\n"), Some(1_700_000_000));
