@@ -24,6 +24,7 @@ fn all_definitions_pass() {
 fn generator_source_passes() {
     check("generator-source", &[("records", "500"), ("record.bytes", "40"), ("key.count", "3")]);
     check("generator-source", &[("records", "50"), ("records.per.second", "100")]);
+    check("generator-source", &[("records", "300"), ("record.content", "json"), ("record.bytes", "200")]);
 }
 
 #[test]

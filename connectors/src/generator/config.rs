@@ -4,6 +4,8 @@ use rmqc_core::config::Properties;
 use rmqc_core::config::key::{ConfigError, ConfigErrors, ConfigKey, KeyKind, check_all};
 use rmqc_core::limits::BATCH_RECORDS_MAX;
 
+use super::content::Content;
+
 const RECORDS: ConfigKey = ConfigKey {
     name: "records",
     aliases: &["count"],
@@ -19,6 +21,15 @@ const RECORD_BYTES: ConfigKey = ConfigKey {
     default: Some("100"),
     unit: "bytes",
     doc: "Size of each value.",
+};
+const RECORD_CONTENT: ConfigKey = ConfigKey {
+    name: "record.content",
+    aliases: &[],
+    kind: KeyKind::Choice(&["text", "json"]),
+    default: Some("text"),
+    unit: "",
+    doc: "`text`: the record's number and letters. `json`: objects without a schema, as a log collector makes them, with the number as \
+          `id`, of 129 bytes at least; into a topic they belong with the JSON converter and `value.converter.schemas.enable=false`.",
 };
 const RECORDS_PER_SECOND: ConfigKey = ConfigKey {
     name: "records.per.second",
@@ -73,7 +84,7 @@ const STRIPE: ConfigKey = ConfigKey {
 
 /// Keys of `generator-source`.
 pub(super) const KEYS: &[ConfigKey] =
-    &[RECORDS, RECORD_BYTES, RECORDS_PER_SECOND, CATCH_UP, KEY_COUNT, SEED, BATCH_SIZE, STRIPE];
+    &[RECORDS, RECORD_BYTES, RECORD_CONTENT, RECORDS_PER_SECOND, CATCH_UP, KEY_COUNT, SEED, BATCH_SIZE, STRIPE];
 
 /// Configuration of `generator-source`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +93,8 @@ pub struct GeneratorConfig {
     pub records_end: u64,
     /// Size of each value in bytes.
     pub record_bytes: usize,
+    /// Form of each value.
+    pub record_content: Content,
     /// Records a second, if limited.
     pub records_per_second: Option<u64>,
     /// Whether what is overdue is made at once.
@@ -107,10 +120,19 @@ impl GeneratorConfig {
         check_all(KEYS, properties)?;
         let number = |key: &ConfigKey| u64::try_from(key.integer(properties)).unwrap_or_default();
         let size = |key: &ConfigKey| usize::try_from(key.integer(properties)).unwrap_or_default();
+        let json = RECORD_CONTENT.text(properties).is_some_and(|text| text.trim().eq_ignore_ascii_case("json"));
+        let record_content = if json { Content::Json } else { Content::Text };
+        let record_bytes = size(&RECORD_BYTES);
+        if record_bytes < record_content.bytes_min() {
+            let least = record_content.bytes_min();
+            let message = format!("Config record.bytes is {record_bytes}, a JSON object needs {least} bytes at least");
+            return Err(ConfigError::new(RECORD_BYTES.name, message).into());
+        }
         let (stripe_first, stripe_step) = stripe(properties)?;
         Ok(Self {
             records_end: Some(number(&RECORDS)).filter(|records| *records > 0).unwrap_or(u64::MAX),
-            record_bytes: size(&RECORD_BYTES),
+            record_bytes,
+            record_content,
             records_per_second: Some(number(&RECORDS_PER_SECOND)).filter(|rate| *rate > 0),
             catch_up: CATCH_UP.boolean(properties),
             key_count: size(&KEY_COUNT),
@@ -144,4 +166,26 @@ pub(super) fn task_configs(properties: &Properties, max_tasks: usize) -> Result<
         config
     };
     Ok((0..tasks).map(striped).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::properties;
+
+    #[test]
+    fn json_needs_room_for_its_members() {
+        assert!(RECORD_CONTENT.doc.contains(&format!("of {} bytes at least", Content::Json.bytes_min())));
+        for (bytes, content, fits) in
+            [("21", "text", true), ("128", "json", false), ("129", "json", true), ("129", "JSON", true)]
+        {
+            let config = properties(&[("record.bytes", bytes), ("record.content", content)]);
+            match GeneratorConfig::parse(&config) {
+                Ok(_) => assert!(fits, "{bytes} {content}"),
+                Err(error) => {
+                    assert!(!fits && error.to_string().contains("record.bytes"), "{bytes} {content}: {error}")
+                }
+            }
+        }
+    }
 }

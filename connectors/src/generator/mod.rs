@@ -1,7 +1,7 @@
-//! Records out of nothing, for tests and measurements: `generator-source` makes text records from a seed.
+//! Records out of nothing, for tests and measurements: `generator-source` makes records from a seed.
 //!
 //! Record number `n` is a function of the seed and of `n` alone: its value is `n` in decimal, a blank, and letters up
-//! to `record.bytes`. So whoever gets the records can tell which are missing, which came twice and which were changed.
+//! to `record.bytes`; with `record.content=json` an object with `n` as its `id`. So whoever gets the records can tell which are missing, which came twice and which were changed.
 //! With several tasks, task `i` of `k` makes the records `i`, `i + k`, and so on.
 //!
 //! Partition `{"stripe": "<i>/<k>"}`, offset `{"next": "<number of the next record>"}`. Another number of tasks makes
@@ -10,9 +10,11 @@
 //! *Guarantee:* as strong as the positions: after a crash the records behind the last commit come again, the same.
 
 mod config;
+mod content;
 mod source;
 
 pub use config::GeneratorConfig;
+pub use content::Content;
 pub use source::GeneratorSource;
 
 use rmqc_core::config::key::ConfigErrors;

@@ -3,12 +3,11 @@
 //! Per record of 100 bytes: one copy out of a pool of letters, no allocation (one per block of records), one clock
 //! reading and at most one timer per poll.
 
-use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BytesMut;
 use rmqc_core::clock::MonotonicTime;
 use rmqc_core::connector::SourceTask;
 use rmqc_core::context::{Backlog, TaskContext, Waiting};
@@ -21,6 +20,7 @@ use rmqc_core::schema::{FieldType, Schema};
 use rmqc_core::value::{Text, Value};
 
 use super::config::GeneratorConfig;
+use super::content::{Content, Letters};
 
 const OFFSET_FIELD: &str = "next";
 /// When records were due: with a rate, a record that a hold-up delays keeps the time at which it was to be made. So whoever
@@ -41,9 +41,6 @@ impl Time {
     }
 }
 
-/// Letters that values are cut from.
-const POOL_BYTES: usize = 64 * 1024;
-
 /// Without catching up, what is overdue is made at once only up to this part of a second's records.
 const BURSTS_PER_SECOND: u64 = 10;
 
@@ -52,8 +49,9 @@ pub struct GeneratorSource {
     host: Rc<dyn Host>,
     config: GeneratorConfig,
     partition: Arc<RecordPartition>,
-    schema: Arc<Schema>,
-    pool: Bytes,
+    /// Of text; JSON has none.
+    schema: Option<Arc<Schema>>,
+    letters: Letters,
     keys: Vec<Text>,
     /// Number of the next record.
     next: u64,
@@ -78,12 +76,15 @@ impl GeneratorSource {
             Some(Scalar::Integer(number)) => u64::try_from(*number).map_err(|_| bad_position(number))?,
             Some(other) => return Err(bad_position(&format!("{other:?}"))),
         };
-        let schema = Schema::required(FieldType::String);
+        let schema = match config.record_content {
+            Content::Text => Some(Arc::new(Schema::required(FieldType::String))),
+            Content::Json => None,
+        };
         Ok(Self {
             host: context.host.clone(),
             partition: Arc::new(partition),
-            schema: Arc::new(schema),
-            pool: letters(config.seed),
+            schema,
+            letters: Letters::new(config.seed),
             keys: (0..config.key_count).map(|key| Text::from(format!("key-{key}"))).collect(),
             next,
             made: 0,
@@ -128,7 +129,7 @@ impl GeneratorSource {
     }
 
     /// Adds up to `records_max` records whose values share one block.
-    fn add_block(&mut self, records_max: usize, batch: &mut RecordBatch) {
+    fn add_block(&mut self, records_max: usize, batch: &mut RecordBatch) -> Result<()> {
         let size = self.config.record_bytes;
         let fitting = FILE_BLOCK_BYTES.checked_div(size).unwrap_or(1).max(1).min(records_max);
         let left = self.config.records_end.saturating_sub(self.next).div_ceil(self.config.stripe_step);
@@ -138,11 +139,12 @@ impl GeneratorSource {
         let first = self.next;
         for index in 0..count as u64 {
             let end = block.len().saturating_add(size);
-            self.write_value(first.saturating_add(index.saturating_mul(self.config.stripe_step)), end, &mut block);
+            let number = first.saturating_add(index.saturating_mul(self.config.stripe_step));
+            self.letters.write(self.config.record_content, number, end, &mut block);
         }
         let mut block = block.freeze();
         while !block.is_empty() && !batch.is_full() {
-            let value = block.split_to(size.min(block.len()));
+            let value = self.config.record_content.value(block.split_to(size.min(block.len())))?;
             let timestamp_ms = Some(time.of(self.made));
             let number = self.next;
             self.next = number.saturating_add(self.config.stripe_step);
@@ -152,14 +154,15 @@ impl GeneratorSource {
                 topic: None,
                 key: self.key(number),
                 key_schema: None,
-                value: Value::String(Text::from_bytes(value)),
-                schema: Some(self.schema.clone()),
+                value,
+                schema: self.schema.clone(),
                 extensions: Extensions::Empty,
                 timestamp_ms,
                 position: Some(Position { partition: self.partition.clone(), offset }),
             };
             batch.push(record, size);
         }
+        Ok(())
     }
 
     /// The times of the records that are made now.
@@ -168,18 +171,6 @@ impl GeneratorSource {
         let rate = self.config.records_per_second.zip(self.started);
         let schedule = rate.map(|(rate, started)| (rate, self.host.monotonic().saturating_sub(started)));
         Time { now_ms, schedule }
-    }
-
-    /// Writes the value of one record, up to length `end` of the block.
-    fn write_value(&self, number: u64, end: usize, block: &mut BytesMut) {
-        // Writing to memory does not fail.
-        let _ = write!(block.writer(), "{number} ");
-        let mut at = usize::try_from(scramble(number)).unwrap_or_default() % POOL_BYTES;
-        while block.len() < end {
-            let letters = self.pool.get(at..).unwrap_or_default();
-            block.extend_from_slice(letters.get(..end.saturating_sub(block.len())).unwrap_or(letters));
-            at = 0;
-        }
     }
 
     fn key(&self, number: u64) -> Value {
@@ -201,7 +192,7 @@ impl SourceTask for GeneratorSource {
         let due = self.due().await;
         let records_max = batch.len().saturating_add(self.config.batch_records_max.min(due));
         while !batch.is_full() && batch.len() < records_max && self.next < self.config.records_end {
-            self.add_block(records_max.saturating_sub(batch.len()), batch);
+            self.add_block(records_max.saturating_sub(batch.len()), batch)?;
             self.host.yield_if_needed().await;
         }
         Ok(())
@@ -211,19 +202,6 @@ impl SourceTask for GeneratorSource {
 fn bad_position(found: &impl std::fmt::Display) -> ConnectError {
     let what = format!("the committed position has {OFFSET_FIELD}={found}, expected a record's number");
     ConnectError::fatal(Stage::Lifecycle, what)
-}
-
-/// A well-mixed function of a number (the finisher of splitmix64).
-fn scramble(number: u64) -> u64 {
-    let mut x = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-fn letters(seed: u64) -> Bytes {
-    let letter = |index: u64| b'a'.saturating_add((scramble(seed ^ scramble(index)) % 26) as u8);
-    (0..POOL_BYTES as u64).map(letter).collect()
 }
 
 #[cfg(test)]
@@ -353,6 +331,21 @@ mod tests {
             poll(0);
         }
         assert_eq!(poll(0), (0, Some(0), Some(0)));
+    }
+
+    #[test]
+    fn json_has_the_number_and_no_schema() {
+        let host = TestHost::new();
+        let config = [("records", "7"), ("record.bytes", "200"), ("record.content", "json"), ("stripe", "1/3")];
+        let records = all(&mut source(&host, &config, vec![]));
+        let ids = records.iter().map(|record| match &record.value {
+            Value::Json(json) => {
+                (json.text().len(), String::from_utf8_lossy(json.raw_member("id").unwrap()).into_owned())
+            }
+            other => panic!("{}", other.kind()),
+        });
+        assert!(ids.eq([1, 4].map(|number| (200, number.to_string()))));
+        assert!(records.iter().all(|record| record.schema.is_none()));
     }
 
     #[test]
