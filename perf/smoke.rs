@@ -91,8 +91,24 @@ fn drivers_are_measured_in_turn() {
 fn scaling_has_a_side_for_each_number_of_shards() {
     let sides: Vec<String> = (1..=tool::machine::cores()).map(|shards| format!("{shards} shards")).collect();
     let sides: Vec<&str> = sides.iter().map(String::as_str).collect();
-    let cases = ["null broker to blackhole, 100 B, 8 queues", "filter, rename and extract, JSON, 8 queues"];
-    measure("--rounds 1 scaling", SMALL, &Expected::throughput(&cases, &sides, 1));
+    let cases = [
+        "null broker to blackhole, 100 B, 8 queues",
+        "filter, rename and extract, JSON, 8 queues",
+        "generator to blackhole, 100 B, nothing beside",
+        "filter, rename and extract, JSON of 200 B, nothing beside",
+    ];
+    // No multiple of the tasks: their parts differ.
+    let sizes = [("RMQC_RECORDS", "50001"), ("RMQC_RECORD_BYTES", "100")];
+    let summaries = measure("--rounds 1 scaling", &sizes, &Expected::throughput(&cases, &sides, 1));
+    for summary in &summaries {
+        for side in &sides[1..] {
+            let ratio = &summary["others_to_first"][side];
+            assert!(ratio["min"].as_f64().is_some_and(|ratio| ratio > 0.0), "{side}: {summary}");
+        }
+        let beside = |side: &str| summary["sides"][side]["beside_cpu_share"]["median"].as_f64().unwrap();
+        assert!(sides.iter().all(|side| beside(side) >= 0.0), "{summary}");
+        assert!(!summary["case"].as_str().unwrap().starts_with("null broker") || beside(sides[0]) > 0.0, "{summary}");
+    }
 }
 
 #[test]

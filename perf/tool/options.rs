@@ -62,7 +62,16 @@ impl Options {
 /// # Panics
 /// If it is set to something else.
 pub fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    setting_if(name).unwrap_or(default)
+}
+
+/// A number from the environment, if it is set.
+///
+/// # Panics
+/// If it is set to something else.
+pub fn setting_if(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
 /// A list of numbers from the environment, or its default.

@@ -76,7 +76,7 @@ fn print(case: &Case<'_>, side: &str, round: u32, measured: &Value, facts: &Valu
 }
 
 /// Adds the members of one object to another.
-fn merge(into: &mut Value, from: &Value) {
+pub fn merge(into: &mut Value, from: &Value) {
     if let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) {
         into.extend(from.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
@@ -98,6 +98,7 @@ fn summary(
         told.insert(name.clone(), spreads(values));
     }
     let base = median(&once);
+    let mut of_first = Map::new();
     let ratios: Map<String, Value> = rows
         .iter()
         .filter(|(name, _)| name != first && !name.ends_with(AGAIN))
@@ -106,17 +107,28 @@ fn summary(
             (other > 0.0).then(|| (name.clone(), json!(rounded(base / other, 3))))
         })
         .collect();
+    for (name, values) in rows.iter().filter(|(name, _)| name != first && !name.ends_with(AGAIN)) {
+        let ratios = round_ratios(&numbers(values, case.primary), &once, &again);
+        of_first.insert(name.clone(), spread_of(&ratios));
+    }
     // One round has no spread: there is nothing to trust it by.
     let quiet = options.rounds > 1 && noise * 100.0 <= options.noise_percent;
     let mut line = json!({
         "summary": true, "scenario": case.scenario, "case": case.name, "first": first, "primary": case.primary,
-        "rounds": options.rounds, "sides": told, "first_to_others": ratios,
+        "rounds": options.rounds, "sides": told, "first_to_others": ratios, "others_to_first": of_first,
         "spread_percent": rounded(noise * 100.0, 1), "spread_percent_max": options.noise_percent,
         "verdict": if quiet { "quiet" } else { "noisy" },
         "load_before": load_before, "load_after": machine::load_average(),
     });
     merge(&mut line, facts);
     line
+}
+
+/// A side's numbers as multiples of the first side's, round by round: what slows the machine down in one round slows
+/// both. The first side's number is the mean of its two.
+fn round_ratios(side: &[f64], once: &[f64], again: &[f64]) -> Vec<f64> {
+    let base = once.iter().zip(again).map(|(once, again)| f64::midpoint(*once, *again));
+    side.iter().zip(base).filter(|(_, base)| *base > 0.0).map(|(number, base)| number / base).collect()
 }
 
 fn numbers(rows: &[Value], name: &str) -> Vec<f64> {
@@ -174,6 +186,14 @@ mod tests {
     }
 
     #[test]
+    fn a_ratio_is_that_of_one_round() {
+        // The second round is slow for all.
+        let ratios = round_ratios(&[20.0, 10.0, 7.0], &[10.0, 5.0, 0.0], &[10.0, 5.0, 0.0]);
+        assert_eq!(spread_of(&ratios), json!({ "median": 2.0, "min": 2.0, "max": 2.0 }));
+        assert_eq!(round_ratios(&[15.0], &[8.0], &[12.0]), [1.5], "of the mean");
+    }
+
+    #[test]
     fn the_verdict_follows_the_noise_of_the_first_side() {
         for (costs, wanted, why) in [
             (vec![10.0, 10.1, 10.0, 10.1, 10.0, 10.1], "quiet", "hardly apart"),
@@ -188,6 +208,7 @@ mod tests {
             assert_eq!(summary["sides"]["b"]["cost"]["median"], json!(5.0));
             let ratio = summary["first_to_others"]["b"].as_f64().unwrap();
             assert!((2.0..=2.8).contains(&ratio), "{ratio}");
+            assert!(summary["others_to_first"]["b"]["max"].as_f64().unwrap() <= 0.5, "{summary}");
         }
     }
 }

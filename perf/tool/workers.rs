@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 use super::machine::{memory_kib, process_cpu};
 use super::options::Options;
 use super::stats::{rounded, significant};
+use crate::support::TempDir;
 use crate::support::worker::{Worker, binary};
-use crate::support::{TempDir, wait_until};
 
 /// Longest time without any progress.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at a count.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A build of the worker, and how it is run.
 #[derive(Clone, Debug)]
@@ -56,6 +58,8 @@ pub struct Running {
     pub worker: Worker,
     began: Instant,
     cpu: Duration,
+    /// What this tool had used at the start.
+    tool_cpu: Duration,
     // Dropped last: the folder of the worker's store.
     _home: TempDir,
 }
@@ -65,18 +69,31 @@ impl Running {
     pub fn start(build: &Build, namesrv: &str, settings: &[&str]) -> Self {
         let home = TempDir::new("perf");
         let worker = build.start(home.path(), namesrv, settings);
-        let cpu = process_cpu(worker.pid());
-        Self { worker, began: Instant::now(), cpu, _home: home }
+        let (cpu, tool_cpu) = (process_cpu(worker.pid()), process_cpu(std::process::id()));
+        Self { worker, began: Instant::now(), cpu, tool_cpu, _home: home }
     }
 
-    /// What it has cost since the start to move so many records. Call it at the moment when the last one arrived.
+    /// What it has cost since the start to move so many records, and what this tool has used meanwhile. Call it at the
+    /// moment when the last one arrived.
     pub fn measured(&self, records: u64, record_bytes: usize) -> Value {
         let seconds = self.began.elapsed().as_secs_f64();
         let cpu = process_cpu(self.worker.pid()).saturating_sub(self.cpu);
+        let beside = process_cpu(std::process::id()).saturating_sub(self.tool_cpu);
         let mut told = throughput(records, record_bytes, seconds, cpu);
+        told[BESIDE] = json!(rounded(beside.as_secs_f64() / seconds, 3));
         told["rss_peak_kib"] = json!(memory_kib(self.worker.pid(), "VmHWM"));
         told["threads"] = json!(self.worker.threads());
         told
+    }
+}
+
+/// Cores that others took while a worker was measured: this tool, and what it has started.
+const BESIDE: &str = "beside_cpu_share";
+
+/// Adds what another process has used while a worker was measured; another side's measurement stays as it is.
+pub fn add_beside(told: &mut Value, cpu: Duration) {
+    if let (Some(share), Some(seconds)) = (told[BESIDE].as_f64(), told["seconds"].as_f64()) {
+        told[BESIDE] = json!(rounded(share + cpu.as_secs_f64() / seconds.max(1e-3), 3));
     }
 }
 
@@ -96,13 +113,22 @@ pub fn throughput(records: u64, record_bytes: usize, seconds: f64, cpu: Duration
 ///
 /// # Panics
 /// If it stands still for the whole patience.
-pub fn wait_count(what: &str, expected: u64, mut count: impl FnMut() -> u64) {
-    let mut seen = count();
+pub fn wait_count(what: &str, expected: u64, count: impl FnMut() -> u64) {
+    wait_count_every(LOOK_AGAIN, what, expected, count);
+}
+
+/// The same with a pause of one's own between two looks.
+///
+/// # Panics
+/// If it stands still for the whole patience.
+pub fn wait_count_every(pause: Duration, what: &str, expected: u64, mut count: impl FnMut() -> u64) {
+    let (mut seen, mut moved) = (count(), Instant::now());
     while seen < expected {
-        let before = seen;
-        wait_until(&format!("{what}: more than {before} of {expected}"), PATIENCE, || {
-            seen = count();
-            seen > before
-        });
+        assert!(moved.elapsed() < PATIENCE, "{what}: {seen} of {expected}, and no more within {PATIENCE:?}");
+        std::thread::sleep(pause);
+        let now = count();
+        if now > seen {
+            (seen, moved) = (now, Instant::now());
+        }
     }
 }

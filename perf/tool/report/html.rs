@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::svg::{Curve, bars, curves, escaped};
-use super::{Results, Summary, shown};
+use super::{Results, Spread, Summary, shown};
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --text: #1b1f24; --soft: #57606a; --line: #d0d7de; --ground: #ffffff;
@@ -28,13 +28,14 @@ svg .t0 { fill: var(--c0); } svg .t1 { fill: var(--c1); } svg .t2 { fill: var(--
 ";
 
 /// Numbers that a table shows where a side has them: name, heading.
-const SHOWN: [(&str, &str); 14] = [
+const SHOWN: [(&str, &str); 15] = [
     ("cpu_us_per_record", "CPU a record, µs"),
     ("records_per_second", "records a second"),
     ("broker_cpu_us_per_record", "broker's CPU a record, µs"),
     ("null_broker_cpu_us_per_record", "null broker's CPU a record, µs"),
     ("cpu_share", "CPU, cores"),
     ("null_broker_cpu_share", "null broker's CPU, cores"),
+    ("beside_cpu_share", "CPU beside it, cores"),
     ("rss_peak_kib", "peak memory, KiB"),
     ("p50_ms", "p50, ms"),
     ("p99_ms", "p99, ms"),
@@ -122,6 +123,7 @@ fn case(summary: &Summary) -> String {
     let rows: Vec<_> =
         summary.sides().iter().filter_map(|side| Some(((*side).to_owned(), summary.spread(side, primary)?))).collect();
     out.push_str(&bars(&format!("{}: {heading}", summary.text("case")), "", &rows));
+    out.push_str(&ratios(summary, heading));
     let columns: Vec<_> = SHOWN
         .iter()
         .filter(|(name, _)| summary.sides().iter().any(|side| summary.spread(side, name).is_some()))
@@ -144,6 +146,20 @@ fn case(summary: &Summary) -> String {
     }
     out.push_str("</table>\n");
     out
+}
+
+/// What the other sides are to the first one, round by round.
+fn ratios(summary: &Summary, heading: &str) -> String {
+    let told = summary.sides().into_iter().filter_map(|side| {
+        let Spread { median, min, max } = summary.ratio(side)?;
+        Some(format!("{side} {} times ({}–{})", shown(median), shown(min), shown(max)))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() {
+        return String::new();
+    }
+    let told = format!("{heading}, as a multiple of that of {}: {}.", summary.text("first"), told.join(", "));
+    format!("<p>{}</p>\n", escaped(&told))
 }
 
 /// The quiet latencies of a scenario's cases in one plot: solid from due time, with gaps from the time of writing.

@@ -25,6 +25,13 @@ pub struct Spread {
     pub max: f64,
 }
 
+impl Spread {
+    fn of(told: &Value) -> Option<Self> {
+        let number = |what: &str| told[what].as_f64();
+        Some(Self { median: number("median")?, min: number("min")?, max: number("max")? })
+    }
+}
+
 impl Summary {
     fn text(&self, name: &str) -> &str {
         self.0[name].as_str().unwrap_or_default()
@@ -40,9 +47,12 @@ impl Summary {
 
     /// One number of one side.
     pub fn spread(&self, side: &str, name: &str) -> Option<Spread> {
-        let told = &self.0["sides"][side][name];
-        let number = |what: &str| told[what].as_f64();
-        Some(Spread { median: number("median")?, min: number("min")?, max: number("max")? })
+        Spread::of(&self.0["sides"][side][name])
+    }
+
+    /// One side's primary number as a multiple of the first side's, over all rounds.
+    pub fn ratio(&self, side: &str) -> Option<Spread> {
+        Spread::of(&self.0["others_to_first"][side])
     }
 
     /// Whether its numbers may be cited.
@@ -186,6 +196,23 @@ mod tests {
         assert!(page.contains("<svg") && page.contains("file to &lt;null&gt;") && page.contains("a &amp; b"), "{page}");
         assert!(!page.contains("77.7") && !page.contains("88.8"), "numbers of a noisy case are shown");
         assert!(!page.contains("<null>") && !page.contains("http-equiv") && !page.contains("src="), "{page}");
+    }
+
+    #[test]
+    fn what_a_second_shard_brings_is_told_with_its_spread() {
+        let side = |rate: f64| json!({ "records_per_second": spread(rate), "beside_cpu_share": spread(0.004) });
+        let case = |verdict| {
+            let sides = json!({ "1 shards": side(1e6), "2 shards": side(1.9e6) });
+            let mut summary = summary("scaling", "nothing beside", &sides, verdict);
+            summary["first"] = json!("1 shards");
+            summary["primary"] = json!("records_per_second");
+            summary["others_to_first"] = json!({ "2 shards": { "median": 1.9, "min": 1.87, "max": 1.95 } });
+            page(&results(&[summary]))
+        };
+        let page = case("quiet");
+        let wanted = "records a second, as a multiple of that of 1 shards: 2 shards 1.9 times (1.87–1.95).";
+        assert!(page.contains(wanted) && page.contains("CPU beside it, cores"), "{page}");
+        assert!(!case("noisy").contains("1.87"), "a ratio of a noisy case is shown");
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crate::support::worker::file_source;
 use crate::tool::machine::thread_cpu;
 use crate::tool::null_broker::{NullBroker, PREPARED, Settings};
 use crate::tool::options::{Options, list, setting};
-use crate::tool::rounds::{Case, Side, compare};
+use crate::tool::rounds::{Case, Side, compare, merge};
 use crate::tool::stats::rounded;
-use crate::tool::workers::{Build, Running, throughput, wait_count};
+use crate::tool::workers::{Build, Running, add_beside, throughput, wait_count};
 use crate::tool::{floor, lines};
 
 const TOPIC: &str = "load";
@@ -99,8 +99,7 @@ pub fn take_with(build: &Build, settings: Settings, worker: &[&str], more: &Valu
         "connect.topicnames": PREPARED,
         "consume.from.where": "CONSUME_FROM_FIRST_OFFSET",
     });
-    let all = more.as_object().cloned().unwrap_or_default();
-    config.as_object_mut().unwrap().extend(all);
+    merge(&mut config, more);
     running.worker.create("sink", &config);
     let records = settings.records.unsigned_abs();
     wait_count("offsets committed at the null broker", records, || null.count("committed"));
@@ -115,6 +114,7 @@ pub fn take_with(build: &Build, settings: Settings, worker: &[&str], more: &Valu
 fn tell_null(told: &mut Value, null: &NullBroker, records: u64) {
     let cpu = null.cpu();
     let seconds = told["seconds"].as_f64().unwrap_or(0.0).max(1e-3);
+    add_beside(told, cpu);
     told["null_broker_cpu_us_per_record"] = json!(per_record(cpu, records));
     told["null_broker_cpu_share"] = json!(rounded(cpu.as_secs_f64() / seconds, 3));
 }

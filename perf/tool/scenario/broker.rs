@@ -18,7 +18,7 @@ use crate::tool::machine::{process_cpu, thread_cpu};
 use crate::tool::options::{Options, list, setting};
 use crate::tool::peer::rocketmq::RocketClient;
 use crate::tool::rounds::{Case, Side, compare};
-use crate::tool::workers::{Build, PATIENCE, Running, throughput, wait_count};
+use crate::tool::workers::{Build, PATIENCE, Running, add_beside, throughput, wait_count};
 
 const QUEUES: u32 = 4;
 /// Bytes of all records together, by default: the broker keeps what every side of every round sends.
@@ -151,7 +151,9 @@ impl Stage {
     }
 
     fn tell_broker(&self, told: &mut Value, before: std::time::Duration) {
-        told["broker_cpu_us_per_record"] = json!(per_record(process_cpu(self.broker.pid()) - before, self.records));
+        let cpu = process_cpu(self.broker.pid()) - before;
+        add_beside(told, cpu);
+        told["broker_cpu_us_per_record"] = json!(per_record(cpu, self.records));
     }
 }
 

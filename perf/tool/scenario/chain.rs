@@ -6,10 +6,11 @@ use super::alone::take_with;
 use crate::tool::null_broker::Settings;
 use crate::tool::null_broker::prepared::Content;
 use crate::tool::options::{Options, setting};
-use crate::tool::rounds::{Case, Side, compare};
+use crate::tool::rounds::{Case, Side, compare, merge};
 use crate::tool::workers::Build;
 
-const BODY_BYTES: usize = 200;
+/// Bytes of a JSON object.
+pub const BODY_BYTES: usize = 200;
 const RECORDS: u64 = 5_000_000;
 
 /// What the null broker is to give.
@@ -26,10 +27,9 @@ fn converter() -> Value {
     })
 }
 
-/// Keys of a connector that takes JSON through the three transforms.
-pub fn chain() -> Value {
-    let mut chain = converter();
-    let transforms = json!({
+/// The three transforms.
+pub fn transforms() -> Value {
+    json!({
         "transforms": "filter,rename,extract",
         "transforms.filter.class": "PatternFilter$Value",
         "transforms.filter.pattern": "ERROR|FATAL",
@@ -41,8 +41,13 @@ pub fn chain() -> Value {
         "transforms.extract.input.outer.field.name": "user",
         "transforms.extract.input.inner.field.name": "city",
         "transforms.extract.output.field.name": "city",
-    });
-    chain.as_object_mut().unwrap().extend(transforms.as_object().unwrap().clone());
+    })
+}
+
+/// Keys of a connector that takes JSON through them.
+pub fn chain() -> Value {
+    let mut chain = converter();
+    merge(&mut chain, &transforms());
     chain
 }
 
