@@ -50,5 +50,7 @@ fn latency_is_measured_through_a_real_broker() {
         rounds: 1,
         numbers: &["p50_ms", "uncorrected_p50_ms", "max_ms"],
     };
-    measure("--rounds 1 latency", &sizes, &expected);
+    let summaries = measure("--rounds 1 latency", &sizes, &expected);
+    let settings = &summaries[0]["broker_settings"];
+    assert_eq!(settings["mappedFileSizeCommitLog"], "1073741824", "Apache's own size: {settings}");
 }

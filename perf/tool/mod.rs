@@ -8,6 +8,7 @@ pub mod machine;
 pub mod null_broker;
 pub mod options;
 pub mod peer;
+pub mod real_broker;
 pub mod report;
 pub mod rounds;
 pub mod scenario;

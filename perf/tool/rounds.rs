@@ -39,8 +39,14 @@ pub struct Case<'a> {
 ///
 /// The first side is measured twice a round. Its spread is the larger of two: how far the medians of its two rows lie
 /// apart, and the range of the middle half of both together, each as a share of the median.
-pub fn compare(options: &Options, case: &Case<'_>, mut sides: Vec<Side<'_>>) -> Value {
-    let facts = machine::facts();
+pub fn compare(options: &Options, case: &Case<'_>, sides: Vec<Side<'_>>) -> Value {
+    compare_with(options, case, &json!({}), sides)
+}
+
+/// The same with further facts, which are told by every line beside those of the machine.
+pub fn compare_with(options: &Options, case: &Case<'_>, more: &Value, mut sides: Vec<Side<'_>>) -> Value {
+    let mut facts = machine::facts();
+    merge(&mut facts, more);
     let load_before = machine::load_average();
     let mut rows: Vec<(String, Vec<Value>)> = Vec::new();
     for round in 1..=options.rounds {
@@ -181,7 +187,9 @@ mod tests {
                 json!({ "cost": 1.0 })
             })
         };
-        compare(&options(2), &CASE(), vec![side("a"), side("b"), side("c")]);
+        let more = json!({ "broker_settings": { "a": "1" } });
+        let summary = compare_with(&options(2), &CASE(), &more, vec![side("a"), side("b"), side("c")]);
+        assert_eq!(summary["broker_settings"], json!({ "a": "1" }));
         assert_eq!(*order.borrow(), "aabccbaa", "every second round the other way round");
     }
 

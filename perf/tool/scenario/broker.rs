@@ -17,7 +17,8 @@ use crate::tool::lines::{self, Tally};
 use crate::tool::machine::{process_cpu, thread_cpu};
 use crate::tool::options::{Options, list, setting};
 use crate::tool::peer::rocketmq::RocketClient;
-use crate::tool::rounds::{Case, Side, compare};
+use crate::tool::real_broker;
+use crate::tool::rounds::{Case, Side, compare_with};
 use crate::tool::workers::{Build, PATIENCE, Running, add_beside, throughput, wait_count};
 
 const QUEUES: u32 = 4;
@@ -36,6 +37,7 @@ pub struct Stage {
     records: u64,
     bytes: usize,
     made: Cell<u32>,
+    facts: Value,
 }
 
 impl Stage {
@@ -44,7 +46,8 @@ impl Stage {
         let folder = TempDir::new("stage");
         let file = folder.file("in.txt");
         lines::write(&file, records, bytes).unwrap();
-        let stage = Self { broker: RealBroker::start_with(settings), folder, file, records, bytes, made: Cell::new(0) };
+        let (broker, facts) = (real_broker::start(settings), real_broker::facts(settings));
+        let stage = Self { broker, folder, file, records, bytes, made: Cell::new(0), facts };
         stage.filled_topic();
         stage
     }
@@ -52,6 +55,11 @@ impl Stage {
     /// Its file.
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// What every result tells of its broker.
+    pub fn facts(&self) -> &Value {
+        &self.facts
     }
 
     fn new_name(&self) -> String {
@@ -183,7 +191,7 @@ pub fn run(options: &Options) {
                     builds.iter().map(|build| Side::new(&build.name, || stage.send(build))).collect();
                 sides.push(Side::new("bare client", || stage.send_bare()));
                 sides.extend(client.iter().map(|client| Side::new("java client", || stage.send_java(client))));
-                compare(options, &case, sides);
+                compare_with(options, &case, stage.facts(), sides);
             }
             let topic = stage.filled_topic();
             let case = case(format!("topic to file, {bytes} B, {caps} an answer"));
@@ -193,7 +201,7 @@ pub fn run(options: &Options) {
             let (stage, topic) = (&stage, &topic);
             let java = |client| Side::new("java client", move || stage.take_java(client, topic, at_once));
             sides.extend(client.iter().map(java));
-            compare(options, &case, sides);
+            compare_with(options, &case, stage.facts(), sides);
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::support::{TempDir, unique};
 use crate::tool::lines;
 use crate::tool::machine::{monotonic_us, process_cpu};
 use crate::tool::options::{Options, list, setting};
-use crate::tool::rounds::{Case, Side, compare};
+use crate::tool::real_broker;
+use crate::tool::rounds::{Case, Side, compare_with};
 use crate::tool::stamped::{number, since, write_line};
 use crate::tool::stats::{quantiles, rounded};
 use crate::tool::workers::{Build, PATIENCE, throughput};
@@ -27,8 +28,12 @@ const LINE_BYTES: usize = 100;
 /// Lines by which the capacity is measured.
 const RECORDS: u64 = 1_000_000;
 const SECONDS: u64 = 20;
-/// Left out: a broker that has just started compiles itself on the same cores.
+/// Left out at the beginning of each measurement: everything of it has just started.
 const WARM_SECONDS: u64 = 10;
+/// Before anything is measured: for so long a broker that has just started compiles itself, on the same cores.
+const BROKER_WARM_SECONDS: u64 = 30;
+/// Lines a second meanwhile.
+const BROKER_WARM_RATE: u64 = 100_000;
 /// Shares of the capacity, in percent.
 const SHARES: &[u64] = &[25, 50, 75, 90];
 /// Between two looks at a file, and two writes: the finest step that does not take a core from those who are measured.
@@ -45,13 +50,21 @@ impl Via {
     fn chosen() -> Self {
         match std::env::var("RMQC_VIA").as_deref() {
             Ok("embedded") => Self::Embedded,
-            Err(_) | Ok("broker") => Self::Real(Box::new(RealBroker::start_with(RAISED_PULL_CAPS))),
+            Err(_) | Ok("broker") => Self::Real(Box::new(real_broker::start(RAISED_PULL_CAPS))),
             Ok(other) => panic!("RMQC_VIA={other}: broker and embedded are possible"),
         }
     }
 
     fn name(&self) -> &'static str {
         if matches!(self, Self::Real(_)) { "broker" } else { "embedded broker" }
+    }
+
+    /// What every result tells of it.
+    fn facts(&self) -> Value {
+        match self {
+            Self::Real(_) => real_broker::facts(RAISED_PULL_CAPS),
+            Self::Embedded => json!({}),
+        }
     }
 
     fn namesrv(&self) -> &str {
@@ -66,12 +79,15 @@ impl Via {
 pub fn run(options: &Options) {
     let via = Via::chosen();
     let builds = Build::chosen(options);
+    if matches!(via, Via::Real(_)) {
+        warm_up(&builds[0], &via);
+    }
     let case = |name: String, primary| Case { scenario: "latency", name, primary };
     let absolute = list("RMQC_RATES", &[]);
     let rates: Vec<(String, u64)> = if absolute.is_empty() {
         let sides = builds.iter().map(|build| Side::new(&build.name, || capacity(build, &via)));
         let case = case(format!("capacity, {}", via.name()), "records_per_second");
-        let summary = compare(options, &case, sides.collect());
+        let summary = compare_with(options, &case, &via.facts(), sides.collect());
         let most = summary["sides"][&builds[0].name]["records_per_second"]["median"].as_f64().unwrap();
         let share = |share: u64| (format!("{share} % of capacity"), (most * share as f64 / 100.0) as u64);
         list("RMQC_SHARES", SHARES).into_iter().map(share).collect()
@@ -80,7 +96,8 @@ pub fn run(options: &Options) {
     };
     for (name, rate) in rates {
         let sides = builds.iter().map(|build| Side::new(&build.name, || open_loop(build, &via, rate.max(1))));
-        compare(options, &case(format!("{name}, {}", via.name()), "p99_ms"), sides.collect());
+        let case = case(format!("{name}, {}", via.name()), "p99_ms");
+        compare_with(options, &case, &via.facts(), sides.collect());
     }
 }
 
@@ -113,6 +130,20 @@ impl Way {
         worker.wait_state("sink", "RUNNING");
         Self { worker, source, sink, began, _home: home }
     }
+}
+
+/// Lines into and out of a broker that was just started, measured by nobody. Those that are not through when the time is
+/// over stay where they are: no other topic's.
+fn warm_up(build: &Build, via: &Via) {
+    let total = BROKER_WARM_RATE * setting("RMQC_WARM_SECONDS", BROKER_WARM_SECONDS);
+    if total == 0 {
+        return;
+    }
+    let mut way = Way::open(build, via, |source| std::fs::write(source, "").unwrap());
+    write_on_time(&way.source, BROKER_WARM_RATE, total);
+    // It is no warm-up unless something goes both ways.
+    wait_bytes(&way.sink, LINE_BYTES as u64, PATIENCE);
+    way.worker.stop();
 }
 
 /// As many lines as go through, when all are there from the start.

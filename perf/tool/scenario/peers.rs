@@ -5,7 +5,7 @@ use crate::support::TempDir;
 use crate::support::broker::RAISED_PULL_CAPS;
 use crate::tool::options::{Options, list};
 use crate::tool::peer::kafka::Kafka;
-use crate::tool::rounds::{Case, Side, compare};
+use crate::tool::rounds::{Case, Side, compare_with};
 use crate::tool::workers::Build;
 
 /// All sizes, both ways.
@@ -26,7 +26,7 @@ pub fn run(options: &Options) {
             kafka.create_topic(&topic);
             kafka.file_to_topic(stage.file(), &topic, records, size)
         }));
-        compare(options, &case(format!("file to topic, {bytes} B")), sides);
+        compare_with(options, &case(format!("file to topic, {bytes} B")), stage.facts(), sides);
 
         let filled = stage.filled_topic();
         let mut sides: Vec<Side> =
@@ -37,6 +37,6 @@ pub fn run(options: &Options) {
             check_and_remove(&file, records);
             told
         }));
-        compare(options, &case(format!("topic to file, {bytes} B")), sides);
+        compare_with(options, &case(format!("topic to file, {bytes} B")), stage.facts(), sides);
     }
 }
