@@ -12,6 +12,7 @@ pub mod real_broker;
 pub mod report;
 pub mod rounds;
 pub mod scenario;
+pub mod stalls;
 pub mod stamped;
 pub mod stats;
 pub mod workers;
