@@ -5,6 +5,7 @@ mod commit;
 mod direct;
 mod errant;
 mod flushing;
+pub mod intake;
 mod messages;
 mod records;
 pub mod sink;

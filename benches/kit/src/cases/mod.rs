@@ -3,6 +3,7 @@
 
 mod codec;
 mod convert;
+mod intake;
 mod produce;
 mod remoting;
 mod task;
@@ -35,7 +36,7 @@ pub fn wire() -> Vec<Case> {
 /// What belongs to records and the task that moves them.
 #[must_use]
 pub fn records() -> Vec<Case> {
-    [convert::cases(), transform::cases(), task::cases()].into_iter().flatten().collect()
+    [intake::cases(), convert::cases(), transform::cases(), task::cases()].into_iter().flatten().collect()
 }
 
 /// Everything.
