@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Converter, SchemaAndValue};
+use super::{Converter, SchemaAndValue, put_schema};
 use crate::config::Properties;
 use crate::config::key::ConfigErrors;
 use crate::error::{ConnectError, Result, Stage};
@@ -41,12 +41,20 @@ impl Converter for ByteArrayConverter {
         }
     }
 
-    fn takes_all(&self) -> bool {
-        true
-    }
-
     fn decode(&self, _topic: &str, bytes: Option<Bytes>) -> Result<SchemaAndValue> {
         Ok(SchemaAndValue { schema: Some(self.schema.clone()), value: bytes.map_or(Value::Null, Value::Bytes) })
+    }
+
+    fn decode_into(
+        &self,
+        _topic: &str,
+        bytes: Option<Bytes>,
+        schema: &mut Option<Arc<Schema>>,
+        value: &mut Value,
+    ) -> Result<()> {
+        put_schema(schema, &self.schema);
+        *value = bytes.map_or(Value::Null, Value::Bytes);
+        Ok(())
     }
 }
 

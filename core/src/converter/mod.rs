@@ -41,16 +41,35 @@ pub trait Converter {
         None
     }
 
-    /// Whether [`Converter::decode`] takes all bytes, so that nobody need keep them for what is to be done about an error.
-    fn takes_all(&self) -> bool {
-        false
-    }
-
     /// Value of bytes; `None` gives null.
     ///
     /// # Errors
     /// Malformed bytes (`Retry::BadRecord`).
     fn decode(&self, topic: &str, bytes: Option<Bytes>) -> Result<SchemaAndValue>;
+
+    /// The same into a place in which another value was. Both parts are replaced; but a schema that is there already need
+    /// not be shared once more.
+    ///
+    /// # Errors
+    /// As for [`Converter::decode`]; what is in the place then is of no use.
+    fn decode_into(
+        &self,
+        topic: &str,
+        bytes: Option<Bytes>,
+        schema: &mut Option<Arc<Schema>>,
+        value: &mut Value,
+    ) -> Result<()> {
+        let decoded = self.decode(topic, bytes)?;
+        (*schema, *value) = (decoded.schema, decoded.value);
+        Ok(())
+    }
+}
+
+/// Puts a handle of a schema in a place, unless it is there already: to look is cheaper than to share.
+fn put_schema(place: &mut Option<Arc<Schema>>, schema: &Arc<Schema>) {
+    if !place.as_ref().is_some_and(|there| Arc::ptr_eq(there, schema)) {
+        *place = Some(schema.clone());
+    }
 }
 
 /// Key that the runtime gives every converter, besides the converter's own.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::charset::{self, Charset};
-use super::{Converter, SchemaAndValue};
+use super::{Converter, SchemaAndValue, put_schema};
 use crate::config::Properties;
 use crate::config::key::{ConfigError, ConfigErrors, ConfigKey, KeyKind, nearest};
 use crate::error::Result;
@@ -58,20 +58,34 @@ impl Converter for StringConverter {
         }
     }
 
-    fn takes_all(&self) -> bool {
-        true
+    fn decode(&self, _topic: &str, bytes: Option<Bytes>) -> Result<SchemaAndValue> {
+        Ok(SchemaAndValue { schema: Some(self.schema.clone()), value: self.value(bytes) })
     }
 
-    fn decode(&self, _topic: &str, bytes: Option<Bytes>) -> Result<SchemaAndValue> {
-        let value = match bytes {
+    fn decode_into(
+        &self,
+        _topic: &str,
+        bytes: Option<Bytes>,
+        schema: &mut Option<Arc<Schema>>,
+        value: &mut Value,
+    ) -> Result<()> {
+        put_schema(schema, &self.schema);
+        *value = self.value(bytes);
+        Ok(())
+    }
+}
+
+impl StringConverter {
+    #[inline(always)]
+    fn value(&self, bytes: Option<Bytes>) -> Value {
+        match bytes {
             None => Value::Null,
             Some(bytes) if self.read == Charset::Utf8 => Value::String(Text::from_bytes(bytes)),
             Some(bytes) => match self.read.decode(&bytes) {
                 Cow::Owned(text) => Value::text(text),
                 Cow::Borrowed(_) => Value::String(Text::from_bytes(bytes)),
             },
-        };
-        Ok(SchemaAndValue { schema: Some(self.schema.clone()), value })
+        }
     }
 }
 

@@ -457,7 +457,7 @@ fn reads(share: &[QueueAddress], queue: &MessageQueue) -> bool {
 /// The first answer, or the first `messages_max` messages of it. Its bytes count as long as the rest of it is there.
 fn take_front(ready: &mut VecDeque<Pulled>, messages_max: usize) -> Option<Pulled> {
     let mut pulled = ready.pop_front()?;
-    if let Some(next_offset) = pulled.messages.get(messages_max).map(|message| message.queue_offset) {
+    if let Some(next_offset) = pulled.messages.spans().get(messages_max).map(|message| message.queue_offset) {
         let messages = pulled.messages.split_off(messages_max);
         let Pulled { bytes, next_offset: end, moved, .. } = pulled;
         ready.push_front(Pulled { messages, next_offset: end, bytes, moved });
@@ -492,14 +492,39 @@ fn queue_partition(target: &QueueAddress) -> Arc<RecordPartition> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+    use bytes::BytesMut;
 
     use super::*;
-    use crate::remoting::message::Message;
+    use crate::remoting::message::{MessageParts, put_message};
+    use crate::remoting::pulled::PulledMessages;
 
     fn pulled(offsets: std::ops::Range<i64>, bytes: usize) -> Pulled {
-        let message = |queue_offset| Message { queue_offset, body: Bytes::from_static(b"x"), ..Message::default() };
-        Pulled { next_offset: offsets.end, messages: offsets.map(message).collect(), bytes, moved: false }
+        let mut body = BytesMut::new();
+        let next_offset = offsets.end;
+        for queue_offset in offsets {
+            let message = MessageParts {
+                queue_id: 0,
+                queue_offset,
+                physical_offset: 0,
+                flag: 0,
+                sys_flag: 0,
+                born_ms: 0,
+                store_ms: 0,
+                born_host: [0; 8],
+                store_host: [0; 8],
+                reconsume_times: 0,
+                body: b"x",
+                topic: b"t",
+                properties: b"",
+            };
+            put_message(&mut body, &message);
+        }
+        Pulled {
+            next_offset,
+            messages: PulledMessages::read(body.freeze(), 0, |_, _| true).unwrap(),
+            bytes,
+            moved: false,
+        }
     }
 
     #[test]
@@ -507,7 +532,7 @@ mod tests {
         let mut ready = VecDeque::from([pulled(10..15, 500), pulled(15..16, 100)]);
         let mut parts = Vec::new();
         while let Some(part) = take_front(&mut ready, 2) {
-            parts.push((part.messages.len(), part.next_offset, part.bytes));
+            parts.push((part.messages.spans().len(), part.next_offset, part.bytes));
         }
         assert_eq!(parts, [(2, 12, 0), (2, 14, 0), (1, 15, 500), (1, 16, 100)]);
     }

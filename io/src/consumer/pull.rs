@@ -25,7 +25,7 @@ use crate::pace::Pace;
 use crate::remoting::client::Client;
 use crate::remoting::code::{request, response};
 use crate::remoting::connection::{CallError, Request, Response};
-use crate::remoting::message::{Message, messages};
+use crate::remoting::pulled::PulledMessages;
 use crate::remoting::route::QueueAddress;
 use crate::shard::memory::Share;
 use crate::shard::steps::{Manner, Passage, Steps};
@@ -66,7 +66,7 @@ pub enum OutOfRange {
 #[derive(Debug)]
 pub struct Pulled {
     /// Messages in their order, none below the offset that was expected.
-    pub messages: Vec<Message>,
+    pub messages: PulledMessages,
     /// Where to go on after them.
     pub next_offset: i64,
     /// Bytes of the answer's body; counted against the budget until the sink has taken them.
@@ -369,7 +369,12 @@ impl<D: Driver> Puller<D> {
             response::PULL_NOT_FOUND | response::PULL_RETRY_IMMEDIATELY => {
                 if let Some(next) = next.filter(|next| *next > place.expected) {
                     // Only messages that are not wanted lie between: the group is done with them.
-                    self.hand_on(Pulled { messages: Vec::new(), next_offset: next, bytes: 0, moved: false });
+                    self.hand_on(Pulled {
+                        messages: PulledMessages::default(),
+                        next_offset: next,
+                        bytes: 0,
+                        moved: false,
+                    });
                     place.expected = next;
                 }
                 place.restart_at(place.expected);
@@ -378,7 +383,7 @@ impl<D: Driver> Puller<D> {
             response::PULL_OFFSET_MOVED => {
                 let moved = self.moved(offset, next, fields.number("minOffset"), fields.number("maxOffset"))?;
                 place.restart_at(moved);
-                self.hand_on(Pulled { messages: Vec::new(), next_offset: moved, bytes: 0, moved: true });
+                self.hand_on(Pulled { messages: PulledMessages::default(), next_offset: moved, bytes: 0, moved: true });
                 Ok(Continue::Afresh)
             }
             code => Err(Trouble::Call(CallError::Refused {
@@ -392,19 +397,16 @@ impl<D: Driver> Puller<D> {
 
     fn found(&self, offset: i64, next: i64, body: Bytes, place: &mut Place) -> Result<Continue, Trouble> {
         let bytes = body.len();
-        let mut found = Vec::with_capacity(usize::try_from(place.step.clamp(0, PULL_MESSAGES_MAX)).unwrap_or(0));
+        let room = usize::try_from(place.step.clamp(0, PULL_MESSAGES_MAX)).unwrap_or(0);
         let (mut count, mut new) = (0i64, false);
-        for message in messages(body) {
-            let message = message.map_err(|error| self.malformed(&error.to_string()))?;
+        let found = PulledMessages::read(body, room, |message, properties| {
             count = count.saturating_add(1);
-            if message.queue_offset >= place.expected {
-                new = true;
-                if self.subscription.takes(&message.properties) {
-                    found.push(message);
-                }
-            }
-        }
-        if let (None, Some(first)) = (self.buffer.reading.stored_ms.get(), found.first()) {
+            let is_new = message.queue_offset >= place.expected;
+            new |= is_new;
+            is_new && self.subscription.takes(properties)
+        });
+        let found = found.map_err(|error| self.malformed(&error.to_string()))?;
+        if let (None, Some(first)) = (self.buffer.reading.stored_ms.get(), found.spans().first()) {
             self.buffer.reading.stored_ms.set(Some(first.store_ms));
         }
         if next <= place.expected && new {

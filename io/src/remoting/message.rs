@@ -29,6 +29,19 @@ pub struct HostBytes {
     len: u8,
 }
 
+impl HostBytes {
+    /// Of 8 bytes (IPv4) or 20.
+    #[inline(always)]
+    fn of(host: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 20];
+        match host.len() {
+            8 => *bytes.first_chunk_mut::<8>()? = *host.first_chunk::<8>()?,
+            _ => bytes = *host.first_chunk::<20>()?,
+        }
+        Some(Self { bytes, len: u8::try_from(host.len()).ok()? })
+    }
+}
+
 impl std::ops::Deref for HostBytes {
     type Target = [u8];
 
@@ -129,107 +142,141 @@ impl<'b> Reader<'b> {
     fn len(&mut self, what: &'static str) -> Result<usize, MessageError> {
         usize::try_from(self.i32(what)?).map_err(|_| MessageError::Cut(what))
     }
-
-    #[inline]
-    fn host(&mut self, is_v6: bool, what: &'static str) -> Result<HostBytes, MessageError> {
-        let mut host = HostBytes { bytes: [0; 20], len: if is_v6 { 20 } else { 8 } };
-        if is_v6 {
-            host.bytes = self.array(what)?;
-        } else if let Some(place) = host.bytes.first_chunk_mut::<8>() {
-            *place = self.array(what)?;
-        }
-        Ok(host)
-    }
 }
 
 /// Reads the messages of a pull answer one by one, in order. After an error it ends.
 pub fn messages(body: Bytes) -> impl Iterator<Item = Result<Message, MessageError>> {
-    read_all(body, |_, read| read.message)
+    read_all(body, |body, parts| parts.message(body))
 }
 
 /// The same, each with its topic.
 pub fn messages_of_topics(body: Bytes) -> impl Iterator<Item = Result<(Message, Bytes), MessageError>> {
-    read_all(body, |body, read| (read.message, body.slice_ref(read.topic)))
+    read_all(body, |body, parts| (parts.message(body), body.slice_ref(parts.topic)))
 }
 
-fn read_all<T>(body: Bytes, take: impl Fn(&Bytes, Parsed<'_>) -> T) -> impl Iterator<Item = Result<T, MessageError>> {
+fn read_all<T>(body: Bytes, take: impl Fn(&Bytes, Parts<'_>) -> T) -> impl Iterator<Item = Result<T, MessageError>> {
     let mut at = 0usize;
     std::iter::from_fn(move || {
         let rest = body.get(at..).filter(|rest| !rest.is_empty())?;
-        let read = read_message(&body, rest);
-        at = read.as_ref().map_or(usize::MAX, |read| at.saturating_add(read.size));
-        Some(read.map(|read| take(&body, read)))
+        let parts = Parts::read(rest);
+        at = parts.as_ref().map_or(usize::MAX, |parts| at.saturating_add(parts.size));
+        Some(parts.map(|parts| take(&body, parts)))
     })
 }
 
-/// A message, with what is not kept of it.
-struct Parsed<'b> {
-    message: Message,
+/// A message, looked at where it lies.
+pub(super) struct Parts<'b> {
     /// Bytes that it takes.
-    size: usize,
+    pub size: usize,
+    pub queue_id: i32,
+    pub queue_offset: i64,
+    physical_offset: i64,
+    flag: i32,
+    pub sys_flag: u32,
+    body_crc: u32,
+    pub born_ms: i64,
+    pub store_ms: i64,
+    reconsume_times: i32,
+    store_host: &'b [u8],
+    /// Where the body begins.
+    pub body_at: usize,
+    pub body: &'b [u8],
     topic: &'b [u8],
+    /// Properties block, the last part.
+    pub properties: &'b [u8],
 }
 
-/// Reads the message at the beginning of `bytes`, which are the rest of `answer`. A handle of the answer costs two atomic
-/// steps in its life, so there is one for each part that is kept, and none for what is only looked at.
-#[inline]
-fn read_message<'b>(answer: &Bytes, bytes: &'b [u8]) -> Result<Parsed<'b>, MessageError> {
-    let size =
-        bytes.first_chunk::<4>().map(|size| u32::from_be_bytes(*size) as usize).ok_or(MessageError::Cut("size"))?;
-    if size < FIXED_HEAD_BYTES {
-        return Err(MessageError::Cut("size"));
+impl<'b> Parts<'b> {
+    /// Reads the message at the beginning of `bytes`. Parts of which the caller makes no use cost nothing.
+    #[inline(always)]
+    pub fn read(bytes: &'b [u8]) -> Result<Self, MessageError> {
+        let size =
+            bytes.first_chunk::<4>().map(|size| u32::from_be_bytes(*size) as usize).ok_or(MessageError::Cut("size"))?;
+        let mut reader = Reader { rest: bytes.get(..size).ok_or(MessageError::Cut("size"))? };
+        // Taken at once: one look at what is left for all of them.
+        let head: [u8; FIXED_HEAD_BYTES] = reader.array("size")?;
+        let mut head = Reader { rest: &head };
+        let _size = head.i32("size")?;
+        let magic = u32::from_be_bytes(head.array("magic")?);
+        if magic != MAGIC_V1 && magic != MAGIC_V2 {
+            return Err(MessageError::Magic(magic));
+        }
+        let body_crc = u32::from_be_bytes(head.array("crc")?);
+        let queue_id = head.i32("queue id")?;
+        let flag = head.i32("flag")?;
+        let queue_offset = head.i64("queue offset")?;
+        let physical_offset = head.i64("physical offset")?;
+        let sys_flag = u32::from_be_bytes(head.array("sysFlag")?);
+        let host_len = |flag: u32| if sys_flag & flag == 0 { 8 } else { 20 };
+        let born_ms = reader.i64("born time")?;
+        reader.take(host_len(sys_flag::BORN_HOST_V6), "born host")?;
+        let store_ms = reader.i64("store time")?;
+        let store_host = reader.take(host_len(sys_flag::STORE_HOST_V6), "store host")?;
+        let reconsume_times = reader.i32("reconsume times")?;
+        let _prepared = reader.i64("transaction offset")?;
+        let body_len = reader.len("body length")?;
+        let body_at = size.saturating_sub(reader.rest.len());
+        let body = reader.take(body_len, "body")?;
+        let topic_len = match magic {
+            MAGIC_V2 => usize::from(u16::from_be_bytes(reader.array("topic length")?)),
+            _ => usize::from(u8::from_be_bytes(reader.array("topic length")?)),
+        };
+        let topic = reader.take(topic_len, "topic")?;
+        let properties_len = usize::from(u16::from_be_bytes(reader.array("properties length")?));
+        let properties = reader.take(properties_len, "properties")?;
+        if !reader.rest.is_empty() {
+            return Err(MessageError::Length { announced: size, used: size.saturating_sub(reader.rest.len()) });
+        }
+        Ok(Self {
+            size,
+            queue_id,
+            queue_offset,
+            physical_offset,
+            flag,
+            sys_flag,
+            body_crc,
+            born_ms,
+            store_ms,
+            reconsume_times,
+            store_host,
+            body_at,
+            body,
+            topic,
+            properties,
+        })
     }
-    let mut reader = Reader { rest: bytes.get(4..size).ok_or(MessageError::Cut("size"))? };
-    let magic = u32::from_be_bytes(reader.array("magic")?);
-    if magic != MAGIC_V1 && magic != MAGIC_V2 {
-        return Err(MessageError::Magic(magic));
+
+    /// The message, with handles of the answer of which it is a part. Each costs two atomic steps in its life, so there
+    /// is one for each part that is kept, and none for what is only looked at.
+    #[inline(always)]
+    pub fn message(&self, answer: &Bytes) -> Message {
+        Message {
+            queue_id: self.queue_id,
+            queue_offset: self.queue_offset,
+            physical_offset: self.physical_offset,
+            flag: self.flag,
+            sys_flag: self.sys_flag,
+            body_crc: self.body_crc,
+            born_ms: self.born_ms,
+            store_ms: self.store_ms,
+            reconsume_times: self.reconsume_times,
+            store_host: HostBytes::of(self.store_host).unwrap_or_default(),
+            body: answer.slice_ref(self.body),
+            properties: answer.slice_ref(self.properties),
+        }
     }
-    let body_crc = u32::from_be_bytes(reader.array("crc")?);
-    let queue_id = reader.i32("queue id")?;
-    let flag = reader.i32("flag")?;
-    let queue_offset = reader.i64("queue offset")?;
-    let physical_offset = reader.i64("physical offset")?;
-    let sys_flag = u32::from_be_bytes(reader.array("sysFlag")?);
-    let born_ms = reader.i64("born time")?;
-    let _born_host = reader.host(sys_flag & sys_flag::BORN_HOST_V6 != 0, "born host")?;
-    let store_ms = reader.i64("store time")?;
-    let store_host = reader.host(sys_flag & sys_flag::STORE_HOST_V6 != 0, "store host")?;
-    let reconsume_times = reader.i32("reconsume times")?;
-    let _prepared = reader.i64("transaction offset")?;
-    let body_len = reader.len("body length")?;
-    let body = reader.take(body_len, "body")?;
-    let topic_len = match magic {
-        MAGIC_V2 => usize::from(u16::from_be_bytes(reader.array("topic length")?)),
-        _ => usize::from(u8::from_be_bytes(reader.array("topic length")?)),
-    };
-    let topic = reader.take(topic_len, "topic")?;
-    let properties_len = usize::from(u16::from_be_bytes(reader.array("properties length")?));
-    let properties = reader.take(properties_len, "properties")?;
-    if !reader.rest.is_empty() {
-        return Err(MessageError::Length { announced: size, used: size.saturating_sub(reader.rest.len()) });
-    }
-    let message = Message {
-        queue_id,
-        queue_offset,
-        physical_offset,
-        flag,
-        sys_flag,
-        body_crc,
-        born_ms,
-        store_ms,
-        reconsume_times,
-        store_host,
-        body: answer.slice_ref(body),
-        properties: answer.slice_ref(properties),
-    };
-    Ok(Parsed { message, size, topic })
+}
+
+/// Whether a body is as the producer gave it.
+pub(super) fn is_plain(sys_flag: u32, body_len: usize) -> bool {
+    sys_flag & sys_flag::COMPRESSED == 0 || body_len == 0
 }
 
 impl Message {
     /// Whether the body is as the producer gave it.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        self.sys_flag & sys_flag::COMPRESSED == 0 || self.body.is_empty()
+        is_plain(self.sys_flag, self.body.len())
     }
 
     /// The body as the producer gave it: the received slice itself, or the expanded bytes of a compressed one. Never

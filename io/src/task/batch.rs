@@ -3,12 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rmqc_core::error::ConnectError;
 use rmqc_core::metrics::Span;
 use rmqc_core::position::RecordOffset;
 use rmqc_core::record::ConnectRecord;
 
+use super::rows::Rows;
 use crate::remoting::message::Message;
+use crate::remoting::pulled::MessageSpan;
 use crate::shard::latency::Latencies;
 
 /// How far one queue gets when the batch under way is accepted.
@@ -36,10 +39,12 @@ pub(super) struct Bad {
 /// Records collected for one put.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub records: Vec<ConnectRecord>,
+    pub records: Rows,
     pub marks: Vec<Mark>,
-    /// The messages behind `records`, while these may have to be given up.
-    pub origins: Vec<Message>,
+    /// Where the messages behind `records` lie, while these may have to be given up.
+    pub origins: Vec<MessageSpan>,
+    /// The answers in which they lie, each with the end of its records.
+    pub answers: Vec<(usize, Bytes)>,
     pub bad: Vec<Bad>,
     /// When the messages behind `records` were stored, in ms since 1970: runs of records, each with its end.
     pub stored: Vec<(i64, usize)>,
@@ -56,9 +61,16 @@ pub(super) struct Batch {
 
 impl Batch {
     /// The room that its records took, for the next batch.
-    pub fn take_room(&mut self) -> Vec<ConnectRecord> {
+    pub fn take_room(&mut self) -> Rows {
         self.records.clear();
         std::mem::take(&mut self.records)
+    }
+
+    /// The message behind the record at `index`, if it was kept.
+    pub fn origin(&self, index: usize) -> Option<Message> {
+        let answer = self.answers.partition_point(|(end, _)| *end <= index);
+        let (_, answer) = self.answers.get(answer)?;
+        self.origins.get(index)?.message(answer).ok()
     }
 
     /// Whether it ends before all that was there.
@@ -133,13 +145,17 @@ fn queue_offset(record: &ConnectRecord) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+
     use super::*;
+    use crate::remoting::message::{MessageParts, put_message};
+    use crate::remoting::pulled::PulledMessages;
 
     #[test]
     fn only_what_the_sink_has_taken_has_a_latency() {
         let mut batch = Batch::default();
         for (time_ms, stored_ms) in [(Some(1), 10), (Some(1), 10), (None, 10), (Some(2), 20), (Some(3), 30)] {
-            batch.records.push(ConnectRecord { timestamp_ms: time_ms, ..ConnectRecord::default() });
+            batch.records.next().timestamp_ms = time_ms;
             batch.stored_at(stored_ms);
         }
         assert_eq!(batch.stored, [(10, 3), (20, 4), (30, 5)]);
@@ -154,5 +170,47 @@ mod tests {
         // As after a cut.
         batch.records.truncate(3);
         assert_eq!(counted(&batch), [1, 2]);
+    }
+
+    #[test]
+    fn records_lead_back_to_their_messages() {
+        let mut batch = Batch::default();
+        // Of the second answer no record is left.
+        for texts in [&["a", "b"][..], &[], &["c"]] {
+            let mut body = BytesMut::new();
+            for (queue_offset, text) in (0..).zip(texts) {
+                put_message(&mut body, &parts(queue_offset, text.as_bytes()));
+            }
+            let messages = PulledMessages::read(body.freeze(), 0, |_, _| true).unwrap();
+            for span in messages.spans() {
+                batch.records.next();
+                batch.origins.push(*span);
+            }
+            batch.answers.push((batch.records.len(), messages.body().clone()));
+        }
+        let texts = |batch: &Batch| (0..4).map(|at| batch.origin(at).map(|message| message.body)).collect::<Vec<_>>();
+        let text = |text: &'static str| Some(Bytes::from(text));
+        assert_eq!(texts(&batch), [text("a"), text("b"), text("c"), None]);
+        batch.records.next();
+        assert_eq!(texts(&batch)[3], None);
+        assert_eq!(Batch::default().origin(0), None);
+    }
+
+    fn parts(queue_offset: i64, body: &[u8]) -> MessageParts<'_> {
+        MessageParts {
+            queue_id: 0,
+            queue_offset,
+            physical_offset: 0,
+            flag: 0,
+            sys_flag: 0,
+            born_ms: 0,
+            store_ms: 0,
+            born_host: [0; 8],
+            store_host: [0; 8],
+            reconsume_times: 0,
+            body,
+            topic: b"t",
+            properties: b"",
+        }
     }
 }

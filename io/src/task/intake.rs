@@ -7,9 +7,14 @@ use rmqc_core::config::Properties;
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::position::RecordPartition;
 use rmqc_core::record::ConnectRecord;
+use rmqc_core::transform::Outcome;
 
-use super::messages::Stages;
-use crate::remoting::message::messages;
+use super::messages::{Source, Stages};
+use super::rows::Rows;
+use crate::remoting::pulled::PulledMessages;
+
+/// Messages that an answer has at most, as a rule.
+const EXPECTED: usize = 1024;
 
 /// From the body of a pull answer to records, as a sink task's converters and transforms make them, without the task:
 /// nobody pulls, puts or commits, and an error ends it.
@@ -17,7 +22,7 @@ pub struct Intake {
     stages: Stages,
     topic: Arc<str>,
     partition: Arc<RecordPartition>,
-    records: Vec<ConnectRecord>,
+    records: Rows,
 }
 
 impl Intake {
@@ -27,7 +32,7 @@ impl Intake {
     /// Fatal when a converter or transform that it names can't be built.
     pub fn new(config: &Properties, topic: &str, queue_id: i32) -> Result<Self> {
         let partition = Arc::new(RecordPartition::single("queueId", queue_id.to_string()));
-        Ok(Self { stages: Stages::build(config)?, topic: Arc::from(topic), partition, records: Vec::new() })
+        Ok(Self { stages: Stages::build(config)?, topic: Arc::from(topic), partition, records: Rows::default() })
     }
 
     /// The records of an answer's body. Those of the answer before are dropped first.
@@ -37,17 +42,17 @@ impl Intake {
     pub fn take(&mut self, answer: Bytes) -> Result<&[ConnectRecord]> {
         self.records.clear();
         let malformed = |error| ConnectError::new(Stage::Consume, Retry::Fatal, "malformed answer").caused_by(error);
-        let mut pulled = Vec::with_capacity(1024);
-        for message in messages(answer) {
-            pulled.push(message.map_err(malformed)?);
-        }
-        let takes_all = self.stages.takes_all();
-        self.records.reserve(pulled.len());
-        for message in pulled {
-            if takes_all && message.is_plain() {
-                self.records.push(self.stages.take(&self.topic, &self.partition, message)?);
-            } else if let Some(record) = self.stages.record(&self.topic, &self.partition, &message, None)? {
-                self.records.push(record);
+        let answer = PulledMessages::read(answer, EXPECTED, |_, _| true).map_err(malformed)?;
+        self.records.reserve(answer.spans().len());
+        let from = Source { topic: &self.topic, partition: &self.partition, answer: answer.body() };
+        for span in answer.spans() {
+            match self.stages.make(from, span, self.records.next(), None) {
+                Ok(Outcome::Keep) => {}
+                Ok(Outcome::Drop) => self.records.drop_last(),
+                Err(error) => {
+                    self.records.drop_last();
+                    return Err(error);
+                }
             }
         }
         Ok(&self.records)

@@ -1,5 +1,6 @@
 //! Messages as records: convert, then transform. What is bad about one is found here, before any sink sees it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,8 +14,9 @@ use rmqc_core::record::{ConnectRecord, Extensions};
 use rmqc_core::transform::Outcome;
 
 use super::{chain, converter};
-use crate::remoting::message::Message;
+use crate::remoting::message::{Message, MessageError};
 use crate::remoting::properties::{CONNECT_TIMESTAMP, KEYS, TOMBSTONE, find, find_each};
+use crate::remoting::pulled::MessageSpan;
 use crate::shard::steps::Steps;
 
 /// What turns messages into records.
@@ -22,6 +24,7 @@ pub(super) struct Stages {
     pub chain: Chain,
     key_converter: Box<dyn Converter>,
     value_converter: Box<dyn Converter>,
+    last_time: LastTime,
 }
 
 impl Stages {
@@ -34,57 +37,50 @@ impl Stages {
             chain: chain(config)?,
             key_converter: converter(&keys::KEY_CONVERTER, config, true)?,
             value_converter: converter(&keys::VALUE_CONVERTER, config, false)?,
+            last_time: LastTime::default(),
         })
     }
 
-    /// The record of a message, after the chain; nothing when the chain drops it. `sampled` is told how the record's time
-    /// is divided, if it is to know.
+    /// Makes the record of a message in its place, and says what the chain decides about it. `sampled` is told how the
+    /// record's time is divided, if it is to know. Nothing of the message is lost with an error: it can be tried again.
     ///
     /// # Errors
-    /// What is wrong with it, with its place.
-    pub fn record(
+    /// What is wrong with it, with its place; what is in the record then is of no use.
+    pub fn make(
         &self,
-        topic: &Arc<str>,
-        partition: &Arc<RecordPartition>,
-        message: &Message,
+        from: Source<'_>,
+        span: &MessageSpan,
+        record: &mut ConnectRecord,
         sampled: Option<&Steps>,
-    ) -> Result<Option<ConnectRecord>> {
+    ) -> Result<Outcome> {
         let place = |error: ConnectError| {
-            let what = format!("topic {topic}, queue {}, offset {}", message.queue_id, message.queue_offset);
+            let what = format!("topic {}, queue {}, offset {}", from.topic, span.queue_id, span.queue_offset);
             error.at_place(what)
         };
         if let Some(steps) = sampled {
             steps.sample();
         }
-        let mut record = self.convert(topic, partition, message).map_err(place)?;
+        self.fill(from, span, record).map_err(place)?;
         if let Some(steps) = sampled {
             steps.left_converters();
         }
-        let outcome = self.chain.apply(&mut record);
+        let outcome = if self.chain.is_empty() { Ok(Outcome::Keep) } else { self.chain.apply(record) };
         if let Some(steps) = sampled {
             steps.left_chain();
         }
-        match outcome.map_err(place)? {
-            Outcome::Keep => Ok(Some(record)),
-            Outcome::Drop => Ok(None),
-        }
+        outcome.map_err(place)
     }
 
-    /// Whether nothing of a message can be wrong and nothing changes its record: [`Stages::take`] will do.
-    #[must_use]
-    pub fn takes_all(&self) -> bool {
-        self.chain.is_empty() && self.key_converter.takes_all() && self.value_converter.takes_all()
-    }
-
-    /// The record of a message that is not compressed, of which nothing is left: no handle is made that is not kept.
-    ///
-    /// # Errors
-    /// None, if [`Stages::takes_all`].
-    pub fn take(&self, topic: &Arc<str>, partition: &Arc<RecordPartition>, message: Message) -> Result<ConnectRecord> {
-        let Message { queue_offset, born_ms, body, properties, .. } = message;
-        let mut record = self.decode(topic, body, properties, born_ms)?;
-        record.position = Some(position(partition, queue_offset));
-        Ok(record)
+    /// The record of a message, before the chain.
+    #[inline]
+    fn fill(&self, from: Source<'_>, span: &MessageSpan, record: &mut ConnectRecord) -> Result<()> {
+        let body = if span.is_plain {
+            span.body(from.answer)
+        } else {
+            span.message(from.answer).and_then(|message| message.plain_body()).map_err(not_expanded)?
+        };
+        place_in(record, from.topic, from.partition, span.queue_offset);
+        self.decode(record, from.topic, (body, span.properties(from.answer)), span.born_ms)
     }
 
     /// The record of a message, before the chain.
@@ -97,42 +93,233 @@ impl Stages {
         partition: &Arc<RecordPartition>,
         message: &Message,
     ) -> Result<ConnectRecord> {
-        let body = message
-            .plain_body()
-            .map_err(|error| ConnectError::bad_record(Stage::Consume, "cannot expand the body").caused_by(error))?;
-        let mut record = self.decode(topic, body, message.properties.clone(), message.born_ms)?;
-        record.position = Some(position(partition, message.queue_offset));
+        let body = message.plain_body().map_err(not_expanded)?;
+        let mut record = ConnectRecord::default();
+        place_in(&mut record, topic, partition, message.queue_offset);
+        self.decode(&mut record, topic, (body, message.properties.clone()), message.born_ms)?;
         Ok(record)
     }
 
     /// Key from `KEYS`, value from the body, time from `connect.timestamp` or the born time.
     #[inline]
-    fn decode(&self, topic: &Arc<str>, body: Bytes, properties: Bytes, born_ms: i64) -> Result<ConnectRecord> {
-        let [key, time] = find_each(&properties, [KEYS, CONNECT_TIMESTAMP]);
-        let timestamp_ms = Some(time.and_then(number).unwrap_or(born_ms));
-        let key = key.filter(|key| !key.is_empty()).map(|key| properties.slice_ref(key));
-        let key = self.key_converter.decode(topic, key)?;
+    fn decode(
+        &self,
+        record: &mut ConnectRecord,
+        topic: &str,
+        (body, properties): (Bytes, Bytes),
+        born_ms: i64,
+    ) -> Result<()> {
+        let [found_key, time] = find_each(&properties, [KEYS, CONNECT_TIMESTAMP]);
+        // All of them are named, since nothing of an earlier record may stay.
+        let ConnectRecord { topic: _, position: _, key, key_schema, value, schema, extensions, timestamp_ms } = record;
+        *timestamp_ms = Some(time.and_then(|text| self.last_time.number(text)).unwrap_or(born_ms));
+        let key_bytes = found_key.filter(|key| !key.is_empty()).map(|key| properties.slice_ref(key));
+        self.key_converter.decode_into(topic, key_bytes, key_schema, key)?;
         let no_value = body.is_empty() && find(&properties, TOMBSTONE).is_some();
-        let value = self.value_converter.decode(topic, (!no_value).then_some(body))?;
-        Ok(ConnectRecord {
-            topic: Some(topic.clone()),
-            key: key.value,
-            key_schema: key.schema,
-            value: value.value,
-            schema: value.schema,
-            extensions: Extensions::Message(properties),
-            timestamp_ms,
-            position: None,
-        })
+        let body = (!no_value).then_some(body);
+        self.value_converter.decode_into(topic, body, schema, value)?;
+        *extensions = Extensions::Message(properties);
+        Ok(())
     }
 }
 
-fn position(partition: &Arc<RecordPartition>, queue_offset: i64) -> Position {
-    let offset = RecordOffset::Counter { field: "queueOffset", value: u64::try_from(queue_offset).unwrap_or(0) };
-    Position { partition: partition.clone(), offset }
+/// Where messages come from that are to be records: what these share.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'s> {
+    pub topic: &'s Arc<str>,
+    pub partition: &'s Arc<RecordPartition>,
+    /// The answer in which the messages lie.
+    pub answer: &'s Bytes,
 }
 
+fn not_expanded(error: MessageError) -> ConnectError {
+    ConnectError::bad_record(Stage::Consume, "cannot expand the body").caused_by(error)
+}
+
+/// Tells a record where it comes from; what it knows already is not shared once more.
+#[inline]
+fn place_in(record: &mut ConnectRecord, topic: &Arc<str>, partition: &Arc<RecordPartition>, queue_offset: i64) {
+    if !record.topic.as_ref().is_some_and(|there| Arc::ptr_eq(there, topic)) {
+        record.topic = Some(topic.clone());
+    }
+    let offset = RecordOffset::Counter { field: "queueOffset", value: u64::try_from(queue_offset).unwrap_or(0) };
+    match &mut record.position {
+        Some(there) if Arc::ptr_eq(&there.partition, partition) => there.offset = offset,
+        other => *other = Some(Position { partition: partition.clone(), offset }),
+    }
+}
+
+/// Digits of a time in ms, from 2001 to 2286.
+const TIME_DIGITS: usize = 13;
+
+/// The time that a message told last, which those that were made in the same millisecond tell again: a comparison costs a
+/// quarter of reading the digits.
+#[derive(Default)]
+struct LastTime(Cell<([u8; TIME_DIGITS], Option<i64>)>);
+
+impl LastTime {
+    /// The number that a text tells.
+    #[inline]
+    fn number(&self, text: &[u8]) -> Option<i64> {
+        let Ok(digits) = <[u8; TIME_DIGITS]>::try_from(text) else { return number(text) };
+        let (last, told) = self.0.get();
+        if last == digits {
+            return told;
+        }
+        let told = number(text);
+        self.0.set((digits, told));
+        told
+    }
+}
+
+/// Digits that always fit.
+const DIGITS_SAFE: usize = 18;
+
 /// The number that a text tells.
+#[inline]
 fn number(text: &[u8]) -> Option<i64> {
+    if text.is_empty() || text.len() > DIGITS_SAFE {
+        return other_number(text);
+    }
+    let mut number = 0i64;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return other_number(text);
+        }
+        number = number.wrapping_mul(10).wrapping_add(i64::from(digit));
+    }
+    Some(number)
+}
+
+/// The same for what is not a few digits.
+#[cold]
+fn other_number(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use bytes::BytesMut;
+    use rmqc_core::error::Retry;
+
+    use super::super::rows::Rows;
+    use super::*;
+    use crate::remoting::message::{MessageParts, put_message};
+    use crate::remoting::pulled::PulledMessages;
+
+    fn stages(config: &[(&str, &str)]) -> Stages {
+        let config: Properties = config.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+        Stages::build(&config).unwrap()
+    }
+
+    /// An answer with messages of these bodies, properties and system flags.
+    fn pulled(messages: &[(&[u8], &[u8], u32)]) -> PulledMessages {
+        let mut body = BytesMut::new();
+        for (offset, (text, properties, sys_flag)) in (0..).zip(messages) {
+            let parts = MessageParts {
+                queue_id: 3,
+                queue_offset: offset,
+                physical_offset: 0,
+                flag: 0,
+                sys_flag: *sys_flag,
+                born_ms: 11 + offset,
+                store_ms: 12,
+                born_host: [0; 8],
+                store_host: [0; 8],
+                reconsume_times: 0,
+                body: text,
+                topic: b"t",
+                properties,
+            };
+            put_message(&mut body, &parts);
+        }
+        PulledMessages::read(body.freeze(), 0, |_, _| true).unwrap()
+    }
+
+    #[test]
+    fn a_used_place_makes_the_very_record_of_a_new_one() {
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(br#"{"long":1}"#).unwrap();
+        let zlib = zlib.finish().unwrap();
+        let messages = pulled(&[
+            (br#"{"id":1}"#, b"KEYS\x01k\x02connect.timestamp\x015\x02", 0),
+            (br#"{"id":2}"#, b"UNIQ_KEY\x017F\x02", 0),
+            (b"", b"connect.tombstone\x01true\x02", 0),
+            (b"[]", b"KEYS\x01\x02connect.timestamp\x01x\x02", 0),
+            (&zlib, b"KEYS\x01z\x02", 1),
+        ]);
+        let (topic, partition) = (Arc::from("t"), Arc::new(RecordPartition::single("queueId", "3")));
+        let from = Source { topic: &topic, partition: &partition, answer: messages.body() };
+        for converter in ["string", "bytes", "json"] {
+            let stages = stages(&[("value.converter", converter)]);
+            let mut rows = Rows::default();
+            // Each message into the place of each other, too.
+            for turn in 0..messages.spans().len() * 2 {
+                rows.clear();
+                for span in messages.spans().iter().cycle().skip(turn).take(messages.spans().len()) {
+                    let made = stages.make(from, span, rows.next(), None);
+                    let fresh = stages.convert(&topic, &partition, &span.message(messages.body()).unwrap());
+                    match (made, fresh) {
+                        (Ok(outcome), Ok(fresh)) => {
+                            assert_eq!((outcome, rows.last().unwrap()), (Outcome::Keep, &fresh), "{converter}");
+                        }
+                        (Err(made), Err(fresh)) => assert_eq!(made.retry(), fresh.retry()),
+                        other => panic!("{converter}: {other:?}"),
+                    }
+                }
+            }
+            let shared = Arc::strong_count(&topic);
+            rows.clear();
+            assert_eq!(Arc::strong_count(&topic), shared, "what is shared stays");
+        }
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_converted_is_still_whole() {
+        let messages = pulled(&[(b"no JSON", b"KEYS\x01k\x02", 0), (b"cut", b"", 1)]);
+        let (topic, partition) = (Arc::from("t"), Arc::new(RecordPartition::default()));
+        let from = Source { topic: &topic, partition: &partition, answer: messages.body() };
+        let stages = stages(&[("value.converter", "json"), ("value.converter.schemas.enable", "false")]);
+        for (span, text) in messages.spans().iter().zip(["no JSON", "cut"]) {
+            let mut rows = Rows::default();
+            let error = stages.make(from, span, rows.next(), None).unwrap_err();
+            assert_eq!(error.retry(), Retry::BadRecord);
+            assert!(error.to_string().contains(&format!("topic t, queue 3, offset {}", span.queue_offset)), "{error}");
+            assert_eq!(span.message(messages.body()).unwrap().body, text);
+        }
+    }
+
+    #[test]
+    fn numbers_are_what_their_texts_say() {
+        for text in [
+            "0",
+            "007",
+            "1795363854815",
+            "999999999999999999",
+            "9223372036854775807",
+            "9223372036854775808",
+            "-5",
+            "+5",
+            "",
+            "-",
+            "1a",
+            "a1",
+            "1 ",
+            "\u{661}",
+            "000000000000000000000001",
+        ] {
+            assert_eq!(number(text.as_bytes()), text.parse().ok(), "{text:?}");
+        }
+        let last = LastTime::default();
+        for text in
+            ["1795363854815", "1795363854815", "1795363854816", "no number, no", "17953638548157", "1795363854815"]
+        {
+            assert_eq!(last.number(text.as_bytes()), text.parse().ok(), "{text:?}");
+        }
+        assert_eq!(LastTime::default().number(&[0; TIME_DIGITS]), None);
+        assert_eq!(number(b"\xff"), None);
+    }
 }

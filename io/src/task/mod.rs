@@ -8,6 +8,7 @@ mod flushing;
 pub mod intake;
 mod messages;
 mod records;
+mod rows;
 pub mod sink;
 pub mod source;
 pub mod tap;

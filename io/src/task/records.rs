@@ -168,7 +168,7 @@ mod tests {
             let message =
                 Message { body: body.clone(), properties: Bytes::copy_from_slice(properties), ..Message::default() };
             let (topic, partition) = (Arc::from("t"), Arc::new(RecordPartition::default()));
-            assert_eq!(back.record(&topic, &partition, &message, None).unwrap().unwrap().value, value);
+            assert_eq!(back.convert(&topic, &partition, &message).unwrap().value, value);
         }
     }
 

@@ -15,14 +15,15 @@ use rmqc_core::connector::DynSinkTask;
 use rmqc_core::context::{ErrantRecords, TaskContext};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::metrics::{Step, WindowUse};
-use rmqc_core::position::RecordPartition;
 use rmqc_core::record::ConnectRecord;
 use rmqc_core::tap::TapStage;
+use rmqc_core::transform::Outcome;
 
 use super::batch::{Bad, Batch, Mark};
 use super::errant::{Errant, Letters, Place, consumed, try_again};
 use super::flushing::Flushing;
-use super::messages::Stages;
+use super::messages::{Source, Stages};
+use super::rows::Rows;
 use super::{
     CloseClient, DRAIN_TIMEOUT, StopDeadline, TaskEnd, commit_interval, hold, size, stand_still, task_client,
     task_context, tell_running, tell_state, wait_to_retry,
@@ -34,7 +35,8 @@ use crate::consumer::{Consumer, ConsumerSettings, Taken};
 use crate::driver::Driver;
 use crate::local::first;
 use crate::remoting::client::Client;
-use crate::remoting::message::Message;
+use crate::remoting::message::{Message, MessageError};
+use crate::remoting::pulled::MessageSpan;
 use crate::shard::context::{ShardContext, TaskControl, Wanted};
 use crate::shard::failures::{Fate, preview, preview_bytes};
 use crate::shard::steps::{Manner, is_sampled};
@@ -72,7 +74,7 @@ struct Flow<D: Driver> {
     letters_bytes_max: u64,
     commit_interval: Duration,
     /// Room for the records of a batch, used again and again: it is large enough to be mapped anew otherwise.
-    spare_records: Vec<ConnectRecord>,
+    spare_records: Rows,
     /// Room for the store times of a batch, used again and again.
     stored_runs: Vec<(i64, usize)>,
     /// Records accepted by the sink since the last commit.
@@ -154,7 +156,7 @@ fn flow<D: Driver>(
         letters_bytes_max: size(&keys::UNCOMMITTED_BYTES, config) as u64 / 2,
         uncommitted_max,
         commit_interval: commit_interval(config),
-        spare_records: Vec::new(),
+        spare_records: Rows::default(),
         stored_runs: Vec::new(),
         uncommitted: 0,
         dirty_since: None,
@@ -342,65 +344,66 @@ impl<D: Driver> Flow<D> {
         let Some(owned) = self.consumer.queues().get(queue) else { return Ok(()) };
         let (topic, partition) = (owned.target.queue.topic.clone(), owned.partition.clone());
         let Pulled { messages, mut next_offset, bytes, moved } = pulled;
+        let from = Source { topic: &topic, partition: &partition, answer: messages.body() };
         let keep = self.errant.keeps_origins();
         let tap = self.control.tap();
         if let Some(tap) = &tap {
+            let messages = messages.messages();
             tap.look_at_pulled(&topic, &messages);
             tap.look_at_converted(&self.stages, &topic, &partition, &messages);
         }
         let before = batch.records.len();
         let has_chain = !self.stages.chain.is_empty();
-        let stored_ms = messages.last().map(|message| message.store_ms);
-        let all_are_taken = tap.is_none() && !keep && self.stages.takes_all();
-        batch.records.reserve(messages.len());
-        for message in messages {
-            if all_are_taken && message.is_plain() {
-                let (bytes, stored_ms) = (message.body.len() as u64, message.store_ms);
-                batch.records.push(self.stages.take(&topic, &partition, message)?);
-                batch.stored_at(stored_ms);
-                batch.pulled = batch.pulled.saturating_add(1);
-                batch.payload_bytes = batch.payload_bytes.saturating_add(bytes);
-                continue;
-            }
+        let stored_ms = messages.spans().last().map(|message| message.store_ms);
+        batch.records.reserve(messages.spans().len());
+        for span in messages.spans() {
             let sampled = (has_chain && is_sampled(batch.pulled)).then_some(&*self.control.steps);
-            let mut made = self.stages.record(&topic, &partition, &message, sampled);
+            let record = batch.records.next();
+            let mut made = self.stages.make(from, span, record, sampled);
             if made.is_err() {
-                made = self.try_again(&topic, &partition, &message, made).await;
+                made = self.try_again(from, span, record, made).await;
             }
-            let bytes = message.body.len() as u64;
             match made {
-                Ok(Some(record)) => {
-                    batch.records.push(record);
-                    batch.stored_at(message.store_ms);
+                Ok(Outcome::Keep) => {
+                    batch.stored_at(span.store_ms);
                     if keep {
-                        batch.origins.push(message);
+                        batch.origins.push(*span);
                     }
                 }
-                Ok(None) => batch.filtered = batch.filtered.saturating_add(1),
-                Err(error) if self.errant.policy.tolerant && error.retry() == Retry::BadRecord => {
-                    let records_before = batch.records.len();
-                    batch.bad.push(Bad { topic: topic.clone(), message, error, records_before });
+                Ok(Outcome::Drop) => {
+                    batch.records.drop_last();
+                    batch.filtered = batch.filtered.saturating_add(1);
                 }
                 Err(error) => {
-                    next_offset = message.queue_offset;
-                    match error.retry() {
-                        Retry::Later if self.control.wanted.get() != Wanted::Run => batch.again = Some(queue),
-                        _ => {
-                            let place = place_of(&topic, &message);
-                            self.control.failures.add(Fate::Stopped, &error, place, preview_of(&message));
-                            batch.stop = Some(error);
+                    batch.records.drop_last();
+                    let message = span.message(from.answer).map_err(unreadable)?;
+                    if self.errant.policy.tolerant && error.retry() == Retry::BadRecord {
+                        let records_before = batch.records.len();
+                        batch.bad.push(Bad { topic: topic.clone(), message, error, records_before });
+                    } else {
+                        next_offset = span.queue_offset;
+                        match error.retry() {
+                            Retry::Later if self.control.wanted.get() != Wanted::Run => batch.again = Some(queue),
+                            _ => {
+                                let place = place_of(&topic, &message);
+                                self.control.failures.add(Fate::Stopped, &error, place, preview_of(&message));
+                                batch.stop = Some(error);
+                            }
                         }
+                        break;
                     }
-                    break;
                 }
             }
             batch.pulled = batch.pulled.saturating_add(1);
-            batch.payload_bytes = batch.payload_bytes.saturating_add(bytes);
+            batch.payload_bytes = batch.payload_bytes.saturating_add(span.body_len() as u64);
         }
         if let Some(tap) = &tap {
             tap.look_at_records(TapStage::Transform, batch.records.get(before..).unwrap_or_default());
         }
         let records_end = batch.records.len();
+        if keep {
+            batch.answers.push((records_end, from.answer.clone()));
+        }
         batch.marks.push(Mark { queue, next_offset, bytes, stored_ms, moved, records_end });
         Ok(())
     }
@@ -408,11 +411,11 @@ impl<D: Driver> Flow<D> {
     /// Tries a converter or transform that failed again, as long as its error and the policy say so.
     async fn try_again(
         &self,
-        topic: &Arc<str>,
-        partition: &Arc<RecordPartition>,
-        message: &Message,
-        failed: Result<Option<ConnectRecord>>,
-    ) -> Result<Option<ConnectRecord>> {
+        from: Source<'_>,
+        span: &MessageSpan,
+        record: &mut ConnectRecord,
+        failed: Result<Outcome>,
+    ) -> Result<Outcome> {
         let (mut made, started, mut attempt) = (failed, Instant::now(), 0u32);
         loop {
             attempt = attempt.saturating_add(1);
@@ -420,7 +423,7 @@ impl<D: Driver> Flow<D> {
             if !try_again::<D>(&self.errant, &self.control, &self.client, error, (attempt, started)).await {
                 return made;
             }
-            made = self.stages.record(topic, partition, message, None);
+            made = self.stages.make(from, span, record, None);
         }
     }
 
@@ -483,7 +486,7 @@ impl<D: Driver> Flow<D> {
         let class = self.sink_class;
         for (index, error) in reported {
             let topic = batch.records.get(index).and_then(|record| record.topic.clone());
-            if let (Some(topic), Some(message)) = (topic, batch.origins.get(index).cloned()) {
+            if let (Some(topic), Some(message)) = (topic, batch.origin(index)) {
                 batch.reported.push(index);
                 batch.bad.push(Bad { topic, message, error: error.in_class(class), records_before: index });
             }
@@ -703,8 +706,8 @@ impl<D: Driver> Flow<D> {
         let is_asked_for = self.control.reading.lag().is_some_and(|lag| lag > 0);
         let manner = if is_asked_for { Manner::Busy } else { Manner::Starved };
         self.control.steps.enter(Step::Pull, manner);
-        if self.spare_records.capacity() > SPARE_RECORDS_MAX {
-            self.spare_records = Vec::new();
+        if self.spare_records.room() > SPARE_RECORDS_MAX {
+            self.spare_records = Rows::default();
         }
         match (&mut self.flushing, self.dirty_since) {
             (Some(flushing), _) => {
@@ -720,6 +723,11 @@ impl<D: Driver> Flow<D> {
         }
         self.control.steps.leave();
     }
+}
+
+/// The message in an answer can't be read as it was when it came.
+fn unreadable(error: MessageError) -> ConnectError {
+    ConnectError::fatal(Stage::Consume, "a pulled message can't be read again").caused_by(error)
 }
 
 /// Where a message stands, as people read it.
