@@ -18,6 +18,8 @@ pub const BATCH_RECORDS_MAX: usize = 65_536;
 pub const FILE_BLOCK_BYTES: usize = 256 * 1024;
 /// Objects and arrays inside each other that JSON text may have.
 pub const JSON_DEPTH_MAX: usize = 128;
+/// Members of a JSON object whose places are remembered; those of a larger one are looked for each time.
+pub const JSON_INDEXED_MEMBERS_MAX: usize = 64;
 /// Values that one body may become when it is read by a schema.
 pub const CONVERTED_VALUES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of JSON that one value may become; defaults make a value longer than it is.
@@ -45,7 +47,7 @@ pub const WRITE_VECTORS_MAX: usize = 1024;
 /// Bodies from this size on are sent by gathered write, smaller ones are copied into the frame.
 pub const GATHER_BODY_BYTES_MIN: usize = 8 * 1024;
 
-const _: () = assert!(JSON_DEPTH_MAX.is_multiple_of(64));
+const _: () = assert!(JSON_DEPTH_MAX <= 128, "open levels are kept in 128 bits");
 const _: () = assert!(MESSAGE_BODY_BYTES_MAX <= ENCODED_BYTES_MAX);
 const _: () = assert!(MESSAGE_BODY_BYTES_MAX <= CONVERTED_VALUES_MAX);
 const _: () = assert!(JSON_SCHEMA_BYTES_MAX <= JSON_SCHEMA_CACHE_BYTES_MAX);

@@ -5,7 +5,8 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
-use super::{Json, Member, NameHasher, write_string};
+use super::scan::Seen;
+use super::{Json, Member, NameHasher, index, write_string};
 use crate::error::Result;
 
 /// What becomes of a member.
@@ -86,7 +87,7 @@ impl Editor {
     #[must_use]
     pub fn finish(mut self) -> Json {
         self.out.push(b'}');
-        Json(Bytes::from(self.out))
+        Json::unindexed(Bytes::from(self.out))
     }
 }
 
@@ -96,6 +97,7 @@ const BLOCK_BYTES: usize = 16 * 1024;
 /// Adds one member to many objects, which costs less than an [`Editor`] for each: the results are cut from blocks.
 pub struct Appender {
     quoted_name: Vec<u8>,
+    is_escaped: bool,
     block: BytesMut,
 }
 
@@ -105,7 +107,8 @@ impl Appender {
     pub fn new(name: &str) -> Self {
         let mut quoted_name = Vec::new();
         write_string(&mut quoted_name, name);
-        Self { quoted_name, block: BytesMut::new() }
+        let is_escaped = memchr(b'\\', &quoted_name).is_some();
+        Self { quoted_name, is_escaped, block: BytesMut::new() }
     }
 
     /// The object with a member of that name at its end. An array has no members: it must not come here.
@@ -127,7 +130,15 @@ impl Appender {
         self.block.extend_from_slice(b":");
         self.block.extend_from_slice(raw_value);
         self.block.extend_from_slice(b"}");
-        Json(self.block.split().freeze())
+        let text = self.block.split().freeze();
+        let value_end = text.len().saturating_sub(1);
+        let value_start = value_end.saturating_sub(raw_value.len());
+        // Between name and value stands the colon, and around the name its quotes.
+        let name_end = value_start.saturating_sub(2);
+        let name_start = name_end.saturating_add(2).saturating_sub(self.quoted_name.len());
+        let seen = Seen { name_start, name_end, is_escaped: self.is_escaped, value_start, value_end };
+        let ticket = index::change(json.ticket, |index| index.add(&seen, 0));
+        Json { text, ticket }
     }
 }
 
@@ -168,7 +179,7 @@ impl Json {
         let start = self.place(raw_value);
         let end = start.saturating_add(raw_value.len());
         let (before, after) = (self.text().get(..start), self.text().get(end..));
-        Self(Bytes::from([before.unwrap_or_default(), new_value, after.unwrap_or_default()].concat()))
+        Self::unindexed(Bytes::from([before.unwrap_or_default(), new_value, after.unwrap_or_default()].concat()))
     }
 
     /// Where a part of this text begins.
@@ -186,31 +197,59 @@ pub struct Renamer {
 }
 
 impl Renamer {
-    /// The object under other names: `rename` writes the raw text of a member's new name and gives true, or gives false where
-    /// the old one stays. Everything between the names is copied as it stands.
+    /// The object under other names: `rename` is told each member's name, escapes as they are, and sets a new one or
+    /// leaves it. Everything between the names is copied as it stands.
     ///
     /// # Errors
     /// The first one of `rename`.
     pub fn rename(
         &mut self,
         json: &Json,
-        mut rename: impl FnMut(&Member<'_>, &mut NewName<'_>) -> Result<()>,
+        mut rename: impl FnMut(&[u8], &mut NewName<'_>) -> Result<()>,
+    ) -> Result<Renamed> {
+        let text = json.text();
+        let indexed = index::look(json.ticket, |index| {
+            // Only names that are spelt in one way can be compared by their bytes.
+            let names = index.places().iter().map(|place| place.name(text));
+            (!index.is_escaped()).then(|| self.rename_members(json, names, false, &mut rename))
+        });
+        let renamed = match indexed.flatten() {
+            Some(renamed) => renamed,
+            None => {
+                let names = json.members().map(|member| member.raw_name);
+                self.rename_members(json, names, memchr(b'\\', text).is_some(), &mut rename)
+            }
+        }?;
+        Ok(match renamed {
+            Renamed::Edited(mut renamed) => {
+                let lens = self.names.places.iter().map(|(place, _)| place.len());
+                renamed.ticket = index::change(json.ticket, |index| index.rename(lens, renamed.text.len()));
+                Renamed::Edited(renamed)
+            }
+            other => other,
+        })
+    }
+
+    fn rename_members<'j>(
+        &mut self,
+        json: &'j Json,
+        raw_names: impl Iterator<Item = &'j [u8]>,
+        may_be_escaped: bool,
+        rename: &mut impl FnMut(&[u8], &mut NewName<'_>) -> Result<()>,
     ) -> Result<Renamed> {
         let text = json.text();
         self.names.clear();
         // An error may have left something behind.
         self.block.clear();
-        let may_be_escaped = memchr(b'\\', text).is_some();
         let mut new = NewName { block: &mut self.block, text, copied: 0, at: 0..0 };
-        for member in json.members() {
-            // Only names that are spelt in one way can be compared by their bytes.
-            if may_be_escaped && member.raw_name.contains(&b'\\') {
+        for raw_name in raw_names {
+            if may_be_escaped && raw_name.contains(&b'\\') {
                 return Ok(given_up(&mut self.block));
             }
-            new.at.start = json.place(member.raw_name);
-            new.at.end = new.at.start.saturating_add(member.raw_name.len());
+            new.at.start = json.place(raw_name);
+            new.at.end = new.at.start.saturating_add(raw_name.len());
             let before = new.copied;
-            rename(&member, &mut new)?;
+            rename(raw_name, &mut new)?;
             if new.copied == before {
                 self.names.add(&new.at, false);
                 continue;
@@ -231,7 +270,7 @@ impl Renamer {
         if self.names.clash(text, &self.block) {
             return Ok(given_up(&mut self.block));
         }
-        Ok(Renamed::Edited(Json(self.block.split().freeze())))
+        Ok(Renamed::Edited(Json::unindexed(self.block.split().freeze())))
     }
 }
 

@@ -2,24 +2,11 @@
 
 use memchr::{memchr, memmem};
 
-use super::{members_of, position_in, raw_member};
+use super::{Json, index, members_of, raw_member};
 
-/// Whether a text holds an escape, so that a name may be written in more than one way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spelling {
-    /// It holds none, nor does any part of it.
-    Plain,
-    /// It holds one.
-    Escaped,
-}
-
-impl Spelling {
-    /// Looks through a text.
-    #[must_use]
-    pub fn of(text: &[u8]) -> Self {
-        if memchr(b'\\', text).is_some() { Self::Escaped } else { Self::Plain }
-    }
-}
+/// In objects from this length on, a name that stands nowhere in the rest is searched for, which costs less there than to
+/// go through the members.
+const SEARCHED_BYTES_MIN: usize = 256;
 
 /// A member's name, prepared to be looked for in many objects.
 pub struct MemberName {
@@ -42,49 +29,37 @@ impl MemberName {
         &self.name
     }
 
-    /// The text of the member's value in the text of an object that was checked: of members of one name the last.
-    ///
-    /// The search ends early where the name in quotes stands nowhere in the rest of the text, which costs less than to
-    /// go through its members. Nothing is allocated unless another name is written with an escape.
+    /// The text of the member's value in an object: of members of one name the last. An index is used if there is one, which
+    /// the object has where it was decoded or edited last.
     #[must_use]
-    pub fn find_in<'a>(&self, object: &'a [u8]) -> Option<&'a [u8]> {
-        self.find_spelt(object, Spelling::of(object))
+    pub fn find<'a>(&self, object: &'a Json) -> Option<&'a [u8]> {
+        let text = object.text();
+        let found = index::look(object.ticket, |index| index.find(text, &self.name));
+        found.unwrap_or_else(|| self.find_in(text))
     }
 
-    /// The same in an object of which is known how it is spelt, so that this is found out once.
+    /// The same in the text of an object that was checked.
+    ///
+    /// Nothing is allocated unless another name is written with an escape.
     #[must_use]
-    pub fn find_spelt<'a>(&self, object: &'a [u8], spelling: Spelling) -> Option<&'a [u8]> {
-        if spelling == Spelling::Escaped {
+    pub fn find_in<'a>(&self, object: &'a [u8]) -> Option<&'a [u8]> {
+        if memchr(b'\\', object).is_some() {
             return raw_member(object, &self.name);
         }
-        self.quoted.find(object)?;
+        let is_searched = object.len() >= SEARCHED_BYTES_MIN;
+        if is_searched {
+            self.quoted.find(object)?;
+        }
         let mut members = members_of(object);
         let mut last = None;
         while let Some(member) = members.next() {
             if member.raw_name == self.name.as_bytes() {
                 last = Some(member.raw_value);
-                if self.quoted.find(members.rest()).is_none() {
+                if is_searched && self.quoted.find(members.rest()).is_none() {
                     break;
                 }
             }
         }
         last
-    }
-
-    /// Whether the object has such a member outside of one of its values, `value`. The members are only gone through where
-    /// the name in quotes stands outside of it.
-    #[must_use]
-    pub fn is_beside(&self, object: &[u8], value: &[u8], spelling: Spelling) -> bool {
-        let outside = position_in(object, value).and_then(|start| {
-            let (before, rest) = object.split_at_checked(start)?;
-            Some((before, rest.get(value.len()..)?))
-        });
-        match outside {
-            Some((before, after)) if spelling == Spelling::Plain => {
-                let stands_in = |part: &[u8]| self.quoted.find(part).is_some();
-                (stands_in(before) || stands_in(after)) && self.find_spelt(object, spelling).is_some()
-            }
-            _ => self.find_spelt(object, spelling).is_some(),
-        }
     }
 }

@@ -4,30 +4,48 @@
 
 mod edit;
 mod find;
+mod index;
 mod name_hash;
 mod parse;
 mod scan;
+mod skip;
+mod wide;
 mod write;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
+use memchr::memchr;
 
 pub use edit::{Appender, Editor, MemberChange, NewName, Renamed, Renamer};
-pub use find::{MemberName, Spelling};
+pub use find::MemberName;
 pub(crate) use name_hash::NameHasher;
 pub use parse::{number, unescape};
 pub use scan::Malformed;
-pub(crate) use scan::{skip_blanks, skip_value, string_end};
+pub(crate) use scan::{skip_blanks, string_end};
+pub(crate) use skip::skip_value;
 pub(crate) use write::{write_base64, write_display};
 pub use write::{write_string, write_value};
 
 use crate::value::{Text, Value};
+use index::Ticket;
 
 /// The text of a JSON object or array: well formed, UTF-8, without blanks around it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Json(Bytes);
+#[derive(Clone)]
+pub struct Json {
+    text: Bytes,
+    /// Of the index of its members, if there is one.
+    ticket: Ticket,
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Json {}
 
 /// One member of an object, in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +66,7 @@ impl<'a> Member<'a> {
     /// Whether it has this name.
     #[must_use]
     pub fn is_named(&self, name: &str) -> bool {
-        self.raw_name == name.as_bytes() || self.raw_name.contains(&b'\\') && self.name() == name
+        self.raw_name == name.as_bytes() || memchr(b'\\', self.raw_name).is_some() && self.name() == name
     }
 }
 
@@ -58,11 +76,21 @@ impl<'a> Member<'a> {
 /// Where and why the text is not JSON, or not such JSON as is taken: nested deeper than
 /// [`crate::limits::JSON_DEPTH_MAX`], a number beyond a double's range, half a surrogate pair.
 pub fn decode(text: Bytes) -> Result<Value, Malformed> {
-    if let Err(error) = std::str::from_utf8(&text) {
+    if !wide::is_ascii(&text)
+        && let Err(error) = std::str::from_utf8(&text)
+    {
         return Err(Malformed { position: error.valid_up_to(), reason: "not UTF-8" });
     }
     let start = scan::skip_blanks(&text, 0);
-    let end = scan::value_end(&text, start)?;
+    let mut end = start;
+    let ticket = index::fill(|mut index| {
+        end = scan::value_end(&text, start, |member| {
+            if let Some(index) = &mut index {
+                index.add(member, start);
+            }
+        })?;
+        Ok(text.get(start) == Some(&b'{'))
+    })?;
     let rest = scan::skip_blanks(&text, end);
     if rest < text.len() {
         return Err(Malformed { position: rest, reason: "something stands behind the value" });
@@ -70,13 +98,13 @@ pub fn decode(text: Bytes) -> Result<Value, Malformed> {
     let mut text = text;
     text.truncate(end);
     bytes::Buf::advance(&mut text, start);
-    Ok(value_in_place(text))
+    Ok(value_in_place(text, ticket))
 }
 
 /// The value of a text that was checked: an object or array stays text.
-fn value_in_place(text: Bytes) -> Value {
+fn value_in_place(text: Bytes, ticket: Ticket) -> Value {
     match text.first() {
-        Some(b'{' | b'[') => Value::Json(Json(text)),
+        Some(b'{' | b'[') => Value::Json(Json { text, ticket }),
         _ => parse::parse(&text),
     }
 }
@@ -85,25 +113,31 @@ impl Json {
     /// The text.
     #[must_use]
     pub fn text(&self) -> &Bytes {
-        &self.0
+        &self.text
+    }
+
+    /// A text of which no index is known.
+    fn unindexed(text: Bytes) -> Self {
+        Self { text, ticket: Ticket::NONE }
     }
 
     /// Whether it is an object; else it is an array.
     #[must_use]
     pub fn is_object(&self) -> bool {
-        self.0.first() == Some(&b'{')
+        self.text.first() == Some(&b'{')
     }
 
     /// The members of an object, in order, each as often as it stands there; of an array nothing.
     #[must_use]
     pub fn members(&self) -> Members<'_> {
-        members_of(&self.0)
+        members_of(&self.text)
     }
 
     /// The text of the value of a member.
     #[must_use]
     pub fn raw_member(&self, name: &str) -> Option<&[u8]> {
-        raw_member(&self.0, name)
+        let found = index::look(self.ticket, |index| index.find(&self.text, name));
+        found.unwrap_or_else(|| raw_member(&self.text, name))
     }
 
     /// The value of a member, without a copy: objects and arrays stay text.
@@ -115,19 +149,19 @@ impl Json {
     /// The value of a part of this text, without a copy: the whole text of a member's value, for example.
     #[must_use]
     pub fn value_of(&self, raw: &[u8]) -> Value {
-        value_in_place(slice_of(&self.0, raw))
+        value_in_place(slice_of(&self.text, raw), Ticket::NONE)
     }
 
     /// All of it taken apart, in maps, lists and values.
     #[must_use]
     pub fn parse(&self) -> Value {
-        parse::parse(&self.0)
+        parse::parse(&self.text)
     }
 }
 
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.0))
+        f.write_str(&String::from_utf8_lossy(&self.text))
     }
 }
 
@@ -153,7 +187,7 @@ pub(crate) fn elements_of(array: &[u8]) -> impl Iterator<Item = &[u8]> {
             at = scan::skip_blanks(array, at.saturating_add(1));
         }
         let start = at;
-        at = scan::skip_value(array, start);
+        at = skip_value(array, start);
         array.get(start..at).filter(|element| !element.is_empty() && *element != b"]")
     })
 }
@@ -179,16 +213,16 @@ impl<'a> Iterator for Members<'a> {
     fn next(&mut self) -> Option<Member<'a>> {
         let mut start = scan::skip_blanks(self.text, self.at);
         if self.text.get(start) == Some(&b',') {
-            start = scan::skip_blanks(self.text, start.saturating_add(1));
+            start = scan::skip_blanks(self.text, start.wrapping_add(1));
         }
         if self.text.get(start) != Some(&b'"') {
             return None;
         }
-        let name_end = scan::string_end::<false>(self.text, start.saturating_add(1)).ok()?;
-        let raw_name = self.text.get(start.saturating_add(1)..name_end.saturating_sub(1))?;
+        let name_end = scan::string_end::<false>(self.text, start.wrapping_add(1)).ok()?;
+        let raw_name = self.text.get(start.wrapping_add(1)..name_end.wrapping_sub(1))?;
         let colon = scan::skip_blanks(self.text, name_end);
-        let value = scan::skip_blanks(self.text, colon.saturating_add(1));
-        let end = scan::skip_value(self.text, value);
+        let value = scan::skip_blanks(self.text, colon.wrapping_add(1));
+        let end = skip_value(self.text, value);
         self.at = end;
         Some(Member { raw_name, raw_value: self.text.get(value..end)? })
     }
@@ -202,7 +236,7 @@ pub fn text_of(raw: &[u8]) -> Option<Cow<'_, str>> {
 
 /// The text between a string's quotes as a value, without a copy where it holds no escape.
 pub(crate) fn text_value(whole: &Bytes, inner: &[u8]) -> Text {
-    if inner.contains(&b'\\') {
+    if memchr(b'\\', inner).is_some() {
         Text::from(unescape(inner).into_owned())
     } else {
         Text::from_bytes(slice_of(whole, inner))

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use bigdecimal::BigDecimal;
 use bytes::Bytes;
+use memchr::memchr;
 
-use super::{scan, text_value};
+use super::{scan, skip_value, text_value};
 use crate::value::{Map, Value};
 
 /// The value of a text that was checked; all the way down. Recursion is bounded by the check's depth.
@@ -21,7 +22,7 @@ fn value(text: &Bytes, at: &mut usize) -> Value {
         Some(b'{') => object(text, start, at),
         Some(b'[') => array(text, start, at),
         _ => {
-            let end = scan::skip_value(text, start);
+            let end = skip_value(text, start);
             *at = end;
             flat(text, text.get(start..end).unwrap_or_default())
         }
@@ -93,7 +94,7 @@ pub fn number(token: &[u8]) -> Value {
 /// What stands between a checked string's quotes, without its escapes; allocates only if there are any.
 #[must_use]
 pub fn unescape(inner: &[u8]) -> Cow<'_, str> {
-    if !inner.contains(&b'\\') {
+    if memchr(b'\\', inner).is_none() {
         return String::from_utf8_lossy(inner);
     }
     let mut out = Vec::with_capacity(inner.len());

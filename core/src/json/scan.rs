@@ -1,9 +1,12 @@
 //! One pass over JSON text: is it well formed, and where does a value end?
 //!
-//! Strings are looked at eight bytes at a time. Nothing is copied or allocated; nesting is kept in two words.
+//! Strings are looked at sixteen bytes at a time. Nothing is copied or allocated; nesting is kept in two words.
+//!
+//! Sums of places wrap: a place is at most the text's length, so they don't; and a wrong one would only find no byte there.
 
 use memchr::memchr2;
 
+use super::wide::{self, STEP_BYTES};
 use crate::limits::JSON_DEPTH_MAX;
 
 /// Digits and signs of the longest number that is taken.
@@ -25,148 +28,171 @@ const fn malformed(position: usize, reason: &'static str) -> Malformed {
     Malformed { position, reason }
 }
 
-/// Which container each open level is: a bit of one for objects.
+/// Which container each open level is: a bit of one for objects, the innermost one last.
 #[derive(Default)]
 struct Nesting {
-    levels: [u64; JSON_DEPTH_MAX / 64],
+    levels: u128,
     depth: usize,
 }
 
 impl Nesting {
+    #[inline]
     fn open(&mut self, is_object: bool, at: usize) -> Result<(), Malformed> {
-        let (word, bit) = (self.depth / 64, self.depth % 64);
-        let Some(level) = self.levels.get_mut(word) else { return Err(malformed(at, "nested too deeply")) };
-        *level = *level & !(1 << bit) | u64::from(is_object) << bit;
-        self.depth = self.depth.saturating_add(1);
+        if self.depth == JSON_DEPTH_MAX {
+            return Err(malformed(at, "nested too deeply"));
+        }
+        self.levels = self.levels << 1 | u128::from(is_object);
+        self.depth = self.depth.wrapping_add(1);
         Ok(())
     }
 
+    #[inline]
     fn close(&mut self) {
+        self.levels >>= 1;
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// Whether the innermost container is an object; nothing outside of all.
-    fn innermost(&self) -> Option<bool> {
-        let top = self.depth.checked_sub(1)?;
-        self.levels.get(top / 64).map(|level| level >> (top % 64) & 1 == 1)
+    /// Whether the innermost container is an object.
+    #[inline]
+    fn in_object(&self) -> bool {
+        self.levels & 1 == 1
     }
 }
 
-/// Checks the value that begins at `at` (blanks before it allowed) and gives its end.
+/// A member of the outermost object, as the check comes by it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// Behind the name's opening quote.
+    pub name_start: usize,
+    /// At its closing one.
+    pub name_end: usize,
+    /// Whether the name holds an escape.
+    pub is_escaped: bool,
+    /// Where the value's text begins.
+    pub value_start: usize,
+    /// Behind its last byte.
+    pub value_end: usize,
+}
+
+/// Checks the value that begins at `at` (blanks before it allowed) and gives its end. `see` is told of each member that
+/// the value itself has; they count only if no error comes behind them.
 ///
 /// # Errors
 /// Where and why the text is malformed.
-pub fn value_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
+pub fn value_end(text: &[u8], at: usize, mut see: impl FnMut(&Seen)) -> Result<usize, Malformed> {
     let mut nesting = Nesting::default();
-    let mut at = at;
+    let mut member = Seen::default();
+    let (mut at, mut byte) = token(text, at);
     loop {
-        at = skip_blanks(text, at);
-        match text.get(at) {
-            Some(b'"') => at = string_end::<true>(text, at.saturating_add(1))?,
-            Some(b'{') => {
-                nesting.open(true, at)?;
-                at = skip_blanks(text, at.saturating_add(1));
-                if text.get(at) != Some(&b'}') {
-                    at = after_colon(text, at)?;
+        if nesting.in_object() {
+            let name = name_at(text, at, byte)?;
+            (at, byte) = token(text, name.behind_colon);
+            if nesting.depth == 1 {
+                member = Seen { value_start: at, ..name.seen };
+            }
+        }
+        match byte {
+            b'"' => at = string_end::<true>(text, at.wrapping_add(1))?,
+            b'{' | b'[' => {
+                nesting.open(byte == b'{', at)?;
+                let opened = byte;
+                (at, byte) = token(text, at.wrapping_add(1));
+                // Both pairs of bytes lie apart by two.
+                if byte != opened.wrapping_add(2) {
                     continue;
                 }
                 nesting.close();
-                at = at.saturating_add(1);
+                at = at.wrapping_add(1);
             }
-            Some(b'[') => {
-                nesting.open(false, at)?;
-                at = skip_blanks(text, at.saturating_add(1));
-                if text.get(at) != Some(&b']') {
-                    continue;
-                }
-                nesting.close();
-                at = at.saturating_add(1);
-            }
-            Some(b'-' | b'0'..=b'9') => at = number_end(text, at)?,
-            Some(b't') => at = word_end(text, at, b"true")?,
-            Some(b'f') => at = word_end(text, at, b"false")?,
-            Some(b'n') => at = word_end(text, at, b"null")?,
-            Some(_) => return Err(malformed(at, "expected a value")),
-            None => return Err(malformed(at, "the text ends where a value is expected")),
+            b'-' | b'0'..=b'9' => at = number_end(text, at)?,
+            b't' => at = word_end(text, at, b"true")?,
+            b'f' => at = word_end(text, at, b"false")?,
+            b'n' => at = word_end(text, at, b"null")?,
+            _ if at < text.len() => return Err(malformed(at, "expected a value")),
+            _ => return Err(malformed(at, "the text ends where a value is expected")),
         }
         loop {
-            let Some(in_object) = nesting.innermost() else { return Ok(at) };
-            at = skip_blanks(text, at);
-            match text.get(at) {
-                Some(b',') if in_object => {
-                    at = after_colon(text, skip_blanks(text, at.saturating_add(1)))?;
-                    break;
+            let in_object = nesting.in_object();
+            match nesting.depth {
+                0 => return Ok(at),
+                1 if in_object => {
+                    member.value_end = at;
+                    see(&member);
                 }
-                Some(b',') => {
-                    at = at.saturating_add(1);
-                    break;
-                }
-                Some(b'}') if in_object => nesting.close(),
-                Some(b']') if !in_object => nesting.close(),
-                Some(_) if in_object => return Err(malformed(at, "expected , or }")),
-                Some(_) => return Err(malformed(at, "expected , or ]")),
-                None => return Err(malformed(at, "the text ends inside an object or array")),
+                _ => {}
             }
-            at = at.saturating_add(1);
+            (at, byte) = token(text, at);
+            match byte {
+                b',' => {
+                    (at, byte) = token(text, at.wrapping_add(1));
+                    break;
+                }
+                b'}' if in_object => nesting.close(),
+                b']' if !in_object => nesting.close(),
+                _ if at >= text.len() => return Err(malformed(at, "the text ends inside an object or array")),
+                _ if in_object => return Err(malformed(at, "expected , or }")),
+                _ => return Err(malformed(at, "expected , or ]")),
+            }
+            at = at.wrapping_add(1);
         }
     }
 }
 
-/// The end of the value that begins at `at` in text that was checked before, however deep it is: parts of edited text may
-/// lie deeper than any text that is taken.
-pub fn skip_value(text: &[u8], at: usize) -> usize {
-    let mut depth = 0usize;
-    let mut at = at;
-    loop {
-        match text.get(at) {
-            Some(b'"') => at = string_end::<false>(text, at.saturating_add(1)).unwrap_or(text.len()),
-            Some(b'{' | b'[') => {
-                depth = depth.saturating_add(1);
-                at = at.saturating_add(1);
-            }
-            Some(b'}' | b']') => {
-                depth = depth.saturating_sub(1);
-                at = at.saturating_add(1);
-            }
-            Some(_) if depth > 0 => {
-                at = at.saturating_add(1);
-                continue;
-            }
-            Some(_) => {
-                let rest = text.get(at..).unwrap_or_default();
-                let part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'+' | b'-' | b'.' | b'E');
-                return at.saturating_add(rest.iter().take_while(part).count());
-            }
-            None => return text.len(),
-        }
-        if depth == 0 {
-            return at;
+/// The first byte from `at` on that is no blank, with its place; zero at the text's end, which no token begins with.
+#[inline]
+fn token(text: &[u8], at: usize) -> (usize, u8) {
+    match text.get(at) {
+        // Most text has no blanks.
+        Some(byte) if *byte > b' ' => (at, *byte),
+        _ => {
+            let at = behind_blanks(text, at);
+            (at, text.get(at).copied().unwrap_or_default())
         }
     }
+}
+
+/// The bytes of one step from `at` on, if there are so many.
+#[inline]
+pub(super) fn step(text: &[u8], at: usize) -> Option<&[u8; STEP_BYTES]> {
+    text.get(at..at.checked_add(STEP_BYTES)?)?.first_chunk()
 }
 
 /// The first byte from `at` on that is no blank, or the end.
+#[inline]
 pub fn skip_blanks(text: &[u8], at: usize) -> usize {
     // Most text has none.
-    if text.get(at).is_some_and(|byte| *byte > b' ') {
-        return at;
-    }
+    if text.get(at).is_some_and(|byte| *byte > b' ') { at } else { behind_blanks(text, at) }
+}
+
+#[inline(never)]
+fn behind_blanks(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
     at.saturating_add(blanks)
 }
 
-/// A member's name begins at `at`; gives the place behind its colon.
-fn after_colon(text: &[u8], at: usize) -> Result<usize, Malformed> {
-    if text.get(at) != Some(&b'"') {
+/// A member's name that was checked.
+struct Name {
+    seen: Seen,
+    behind_colon: usize,
+}
+
+/// The member's name that begins at `at` with this byte, and its colon.
+#[inline]
+fn name_at(text: &[u8], at: usize, byte: u8) -> Result<Name, Malformed> {
+    if byte != b'"' {
         return Err(malformed(at, "expected a member's name in quotes"));
     }
-    let end = string_end::<true>(text, at.saturating_add(1))?;
-    let colon = skip_blanks(text, end);
-    if text.get(colon) != Some(&b':') {
+    let name_start = at.wrapping_add(1);
+    let plain = plain_end::<true>(text, name_start);
+    let is_escaped = text.get(plain) != Some(&b'"');
+    let end = if is_escaped { special_string_end::<true>(text, plain)? } else { plain.wrapping_add(1) };
+    let (colon, byte) = token(text, end);
+    if byte != b':' {
         return Err(malformed(colon, "expected : behind a member's name"));
     }
-    Ok(colon.saturating_add(1))
+    let seen = Seen { name_start, name_end: end.wrapping_sub(1), is_escaped, ..Seen::default() };
+    Ok(Name { seen, behind_colon: colon.wrapping_add(1) })
 }
 
 fn word_end(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Malformed> {
@@ -183,11 +209,13 @@ const fn below(word: u64, limit: u64) -> u64 {
     word.wrapping_sub(ONES.wrapping_mul(limit)) & !word & HIGHS
 }
 
-/// A high bit at the first of eight bytes that is a quote, a backslash or a control character; bits behind it may be wrong.
-pub(super) const fn special(word: u64) -> u64 {
+/// A high bit at the first of eight bytes that is a quote, a backslash or, with `CHECKED`, a control character; bits behind
+/// it may be wrong.
+pub(super) const fn special<const CHECKED: bool>(word: u64) -> u64 {
     let quote = below(word ^ ONES.wrapping_mul(0x22), 1);
     let backslash = below(word ^ ONES.wrapping_mul(0x5c), 1);
-    below(word, 0x20) | quote | backslash
+    let control = if CHECKED { below(word, 0x20) } else { 0 };
+    control | quote | backslash
 }
 
 /// Whether one of eight bytes is this one.
@@ -195,19 +223,42 @@ pub(super) const fn holds(word: u64, byte: u64) -> bool {
     below(word ^ ONES.wrapping_mul(byte), 1) != 0
 }
 
-/// The first byte from `at` on that is a quote, a backslash or (with `CHECKED`) a control character; less far only near the
-/// text's end.
-fn skip_plain<const CHECKED: bool>(text: &[u8], at: usize) -> usize {
-    let mut at = at;
-    // Most strings are short, and end within these.
-    for _ in 0..2 {
-        let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) else { return at };
-        let found = special(u64::from_le_bytes(*eight));
-        if found != 0 {
-            return at.saturating_add(usize::try_from(found.trailing_zeros() / 8).unwrap_or(0));
-        }
-        at = at.saturating_add(8);
+/// The first byte from `at` on that is a quote, a backslash or (with `CHECKED`) a control character, or the end.
+#[inline]
+fn plain_end<const CHECKED: bool>(text: &[u8], at: usize) -> usize {
+    // Most strings end within one step.
+    match step(text, at).and_then(wide::first_special::<CHECKED>) {
+        Some(found) => at.wrapping_add(found),
+        None => far_plain_end::<CHECKED>(text, at),
     }
+}
+
+/// Steps in a string before a search that takes longer to begin and is faster then.
+const SHORT_STEPS: usize = 4;
+
+/// The same for what is longer, or near the text's end.
+#[inline(never)]
+fn far_plain_end<const CHECKED: bool>(text: &[u8], at: usize) -> usize {
+    let mut at = at;
+    for _ in 0..SHORT_STEPS {
+        let Some(bytes) = step(text, at) else { return last_plain_end::<CHECKED>(text, at) };
+        if let Some(found) = wide::first_special::<CHECKED>(bytes) {
+            return at.wrapping_add(found);
+        }
+        at = at.wrapping_add(STEP_BYTES);
+    }
+    long_plain_end::<CHECKED>(text, at)
+}
+
+/// The same where less than a step is left.
+fn last_plain_end<const CHECKED: bool>(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\') || CHECKED && *byte < 0x20;
+    at.wrapping_add(rest.iter().position(is_special).unwrap_or(rest.len()))
+}
+
+/// The same in a long string.
+fn long_plain_end<const CHECKED: bool>(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     let plain = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
     let looked_at = rest.get(..plain).unwrap_or_default();
@@ -221,18 +272,26 @@ fn skip_plain<const CHECKED: bool>(text: &[u8], at: usize) -> usize {
 
 /// The place behind a string's closing quote; `at` is behind its opening one. With `CHECKED` the text may be anything;
 /// without, it must have been checked before, and escapes are not looked at.
+#[inline]
 pub fn string_end<const CHECKED: bool>(text: &[u8], at: usize) -> Result<usize, Malformed> {
+    let end = plain_end::<CHECKED>(text, at);
+    // Most strings hold no escape.
+    if text.get(end) == Some(&b'"') { Ok(end.wrapping_add(1)) } else { special_string_end::<CHECKED>(text, end) }
+}
+
+/// The same where the string's plain part ends at `at`, at an escape or what should not be there.
+#[inline(never)]
+fn special_string_end<const CHECKED: bool>(text: &[u8], at: usize) -> Result<usize, Malformed> {
     let mut at = at;
     loop {
-        at = skip_plain::<CHECKED>(text, at);
         match text.get(at) {
             Some(b'"') => return Ok(at.saturating_add(1)),
             Some(b'\\') if CHECKED => at = escape_end(text, at)?,
             Some(b'\\') => at = at.saturating_add(2),
-            Some(0..=0x1f) => return Err(malformed(at, "a control character must be escaped")),
-            Some(_) => at = at.saturating_add(1),
+            Some(_) => return Err(malformed(at, "a control character must be escaped")),
             None => return Err(malformed(text.len(), "the text ends inside a string")),
         }
+        at = plain_end::<CHECKED>(text, at);
     }
 }
 
@@ -266,12 +325,33 @@ pub fn hex_unit(text: &[u8], at: usize) -> Option<u32> {
     digits.iter().try_fold(0u32, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
+#[inline]
 fn digits_end(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    at.saturating_add(rest.iter().take_while(|byte| byte.is_ascii_digit()).count())
+    let mut at = at;
+    while let Some(b'0'..=b'9') = text.get(at) {
+        at = at.wrapping_add(1);
+    }
+    at
 }
 
+/// The end of the number that begins at `start`.
+#[inline]
 fn number_end(text: &[u8], start: usize) -> Result<usize, Malformed> {
+    // Most are short, begin with no zero and have no exponent.
+    let first = start.wrapping_add(usize::from(text.get(start) == Some(&b'-')));
+    let mut end = digits_end(text, first);
+    let mut is_plain = matches!(text.get(first), Some(b'1'..=b'9'));
+    if text.get(end) == Some(&b'.') {
+        let fraction = end.wrapping_add(1);
+        end = digits_end(text, fraction);
+        is_plain &= end > fraction;
+    }
+    is_plain &= !matches!(text.get(end), Some(b'e' | b'E'));
+    if is_plain && end.wrapping_sub(start) <= PLAIN_NUMBER_BYTES { Ok(end) } else { any_number_end(text, start) }
+}
+
+#[inline(never)]
+fn any_number_end(text: &[u8], start: usize) -> Result<usize, Malformed> {
     let minus = usize::from(text.get(start) == Some(&b'-'));
     let first = start.saturating_add(minus);
     let mut at = digits_end(text, first);
@@ -309,3 +389,6 @@ fn number_end(text: &[u8], start: usize) -> Result<usize, Malformed> {
     }
     Ok(at)
 }
+
+#[cfg(test)]
+mod tests;

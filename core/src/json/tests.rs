@@ -314,8 +314,8 @@ fn names_change_and_all_between_them_stays() {
         let Value::Json(json) = check(text).unwrap() else { panic!("{text}") };
         let mut renamer = Renamer::default();
         let mut renamed = || {
-            renamer.rename(&json, |member, new| {
-                if member.is_named(from) {
+            renamer.rename(&json, |raw_name, new| {
+                if unescape(raw_name) == from {
                     new.set(to.as_bytes());
                 }
                 Ok(())

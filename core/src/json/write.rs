@@ -28,7 +28,7 @@ fn plain_len(text: &[u8]) -> usize {
     let mut at = 0usize;
     while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*eight);
-        if word & HIGHS != 0 || special(word) != 0 || holds(word, 0x7f) {
+        if word & HIGHS != 0 || special::<true>(word) != 0 || holds(word, 0x7f) {
             break;
         }
         at = at.saturating_add(8);

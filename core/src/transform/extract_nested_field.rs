@@ -12,7 +12,7 @@ use super::common::{bad_record, with_fields, wrong_kind};
 use super::{Outcome, Target, Transform, TransformConfig};
 use crate::config::key::{ConfigErrors, ConfigKey, KeyKind};
 use crate::error::{ConnectError, Result};
-use crate::json::{Appender, Json, MemberName, Spelling};
+use crate::json::{Appender, Json, MemberName};
 use crate::record::ConnectRecord;
 use crate::registry::TransformFactory;
 use crate::schema::{Field, Schema};
@@ -111,9 +111,7 @@ impl ExtractNestedField {
             None | Some(Value::Null) => None,
             Some(Value::Map(inner)) => inner.get(self.inner.name()).cloned(),
             Some(Value::Struct(inner)) => inner.get(self.inner.name()).cloned(),
-            Some(Value::Json(inner)) if inner.is_object() => {
-                self.inner.find_in(inner.text()).map(|raw| inner.value_of(raw))
-            }
+            Some(Value::Json(inner)) if inner.is_object() => self.inner.find(inner).map(|raw| inner.value_of(raw)),
             Some(other) => return Err(self.not_nested(other)),
         };
         let Some(value) = value else { return Ok(false) };
@@ -125,14 +123,13 @@ impl ExtractNestedField {
     }
 
     fn extended_json(&self, json: &Json) -> Result<Option<Json>> {
-        let spelling = Spelling::of(json.text());
-        let nested = match self.outer.find_spelt(json.text(), spelling) {
+        let nested = match self.outer.find(json) {
             None | Some(b"null") => return Ok(None),
             Some(nested @ [b'{', ..]) => nested,
             Some(other) => return Err(self.not_nested(&json.value_of(other))),
         };
-        let Some(value) = self.inner.find_spelt(nested, spelling) else { return Ok(None) };
-        if self.output.is_beside(json.text(), nested, spelling) {
+        let Some(value) = self.inner.find_in(nested) else { return Ok(None) };
+        if self.output.find(json).is_some() {
             return Err(self.clash());
         }
         Ok(Some(self.appender.borrow_mut().append(json, value)))

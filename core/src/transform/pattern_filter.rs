@@ -4,7 +4,7 @@
 //! (a default does not stand in for it) or a missing field never matches; only top-level fields. Not as in Java: it
 //! works on sources too, a null struct passes, and a value that has no fields is an error instead of passing unseen.
 //!
-//! On JSON text: no allocation, unless the object holds escapes.
+//! On JSON text: no allocation, unless names or the text itself hold escapes.
 
 use std::borrow::Cow;
 
@@ -41,7 +41,7 @@ impl PatternFilter {
     /// Whether the field is a text that matches.
     fn matches(&self, value: &Value, field: &MemberName) -> Result<bool> {
         let text: Option<Cow<'_, str>> = match value {
-            Value::Json(json) if json.is_object() => field.find_in(json.text()).and_then(text_of),
+            Value::Json(json) if json.is_object() => field.find(json).and_then(text_of),
             Value::Map(map) => map.get(field.name()).and_then(text),
             Value::Struct(fields) => {
                 let index = fields.schema().field_index(field.name());

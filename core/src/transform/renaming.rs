@@ -141,18 +141,19 @@ impl<C: NameChange> Renaming<C> {
 
     fn renamed_json(&self, json: &Json) -> Result<Option<Value>> {
         let (mut at, mut last) = (0usize, self.last.borrow_mut());
-        let renamed = self.renamer.borrow_mut().rename(json, |member, place| {
-            let expected = last.get_mut(at).filter(|known| *known.name == *member.raw_name);
+        let renamed = self.renamer.borrow_mut().rename(json, |raw_name, place| {
+            let expected = last.get(at).filter(|known| *known.name == *raw_name);
+            let met;
             let known = match expected {
-                Some(known) => known.clone(),
+                Some(known) => known,
                 None => {
-                    let known = self.known(member.raw_name)?;
+                    met = self.known(raw_name)?;
                     match last.get_mut(at) {
-                        Some(other) => *other = known.clone(),
-                        None if at < LAST_NAMES_MAX => last.push(known.clone()),
+                        Some(other) => *other = met.clone(),
+                        None if at < LAST_NAMES_MAX => last.push(met.clone()),
                         None => {}
                     }
-                    known
+                    &met
                 }
             };
             at = at.saturating_add(1);
