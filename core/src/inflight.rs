@@ -94,6 +94,12 @@ impl InFlight {
         self.next
     }
 
+    /// Every record before this sequence is confirmed.
+    #[must_use]
+    pub fn confirmed_to(&self) -> Sequence {
+        self.head
+    }
+
     /// Marks records as delivered (or dropped on purpose). Sequences outside the window are ignored.
     pub fn confirm(&mut self, sequences: Range<Sequence>) {
         let (start, end) = (sequences.start.max(self.head), sequences.end.min(self.next));

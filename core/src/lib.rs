@@ -37,6 +37,7 @@ pub mod command;
 pub mod metrics;
 pub mod state;
 pub mod tap;
+pub mod trace;
 
 #[cfg(test)]
 mod testing;
