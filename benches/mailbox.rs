@@ -39,6 +39,7 @@ fn start(driver: DriverWanted) -> Arc<dyn ShardPort> {
         driver,
         stall_timeout: Duration::from_secs(30),
         memory_bytes_max: 64 << 20,
+        trace_share: 0.0,
         cluster: ClusterSettings {
             name_servers: Vec::new(),
             credentials: None,

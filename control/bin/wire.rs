@@ -59,6 +59,7 @@ impl Plane {
             driver,
             stall_timeout: config.stall_timeout,
             memory_bytes_max: config.shard_memory_bytes,
+            trace_share: config.otlp.as_ref().map_or(0.0, |otlp| otlp.trace_share),
             cluster: cluster(config, &name_servers),
         };
         match rmqc_io::start_data_plane(&settings) {

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 
 use crate::id::TaskId;
+use crate::trace::BatchSpan;
 
 /// Counters of one task since it started. Records are counted once they are delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -289,6 +290,10 @@ pub struct ShardReport {
     pub stalled_us: u64,
     /// The last of them.
     pub last_stall: Option<Stall>,
+    /// Spans of sampled batches since the last report, which takes them along: if it is lost, so are they.
+    pub spans: Vec<BatchSpan>,
+    /// Spans, and samples of whole batches, that found no room.
+    pub spans_dropped: u64,
     /// Open broker connections.
     pub connections: u64,
     /// Bytes read from brokers.

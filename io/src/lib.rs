@@ -35,6 +35,10 @@ use crate::settings::{DataPlaneSettings, StartError};
 pub fn start_data_plane(settings: &DataPlaneSettings) -> Result<Arc<dyn ShardPort>, StartError> {
     shard::executor::start_shards(
         settings,
-        shard::tasks::DataShard { cluster: settings.cluster.clone(), memory_bytes_max: settings.memory_bytes_max },
+        shard::tasks::DataShard {
+            cluster: settings.cluster.clone(),
+            memory_bytes_max: settings.memory_bytes_max,
+            trace_share: settings.trace_share,
+        },
     )
 }

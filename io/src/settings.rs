@@ -77,6 +77,8 @@ pub struct DataPlaneSettings {
     pub stall_timeout: Duration,
     /// Most payload bytes that the tasks of one shard hold together.
     pub memory_bytes_max: u64,
+    /// Share of the tasks' batches that are traced, from 0 to 1; their spans come with the shards' reports.
+    pub trace_share: f64,
     /// The cluster.
     pub cluster: ClusterSettings,
 }

@@ -20,11 +20,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use rmqc_core::chain::Chain;
 use rmqc_core::config::Properties;
+use rmqc_core::id::{ShardId, TaskId};
 use rmqc_core::metrics::{Span, Step};
 use rmqc_core::position::{Position, RecordOffset, RecordPartition};
 use rmqc_core::record::{ConnectRecord, Extensions};
@@ -32,6 +33,8 @@ use rmqc_core::registry::find_converter;
 use rmqc_core::transform::Outcome;
 use rmqc_io::shard::latency::{Latencies, TimeRuns};
 use rmqc_io::shard::steps::{Manner, OF_SOURCE, Passage, Steps};
+use rmqc_io::shard::trace::{TaskTraces, Way};
+use rmqc_io::shard::tracer::Tracer;
 
 thread_local! {
     /// Allocations of this thread; the test runner's other threads are none of our business.
@@ -193,6 +196,32 @@ fn what_is_counted_is_not_allocated() {
     let before = ALLOCATIONS.get();
     (0..RECORDS).for_each(|_| count_batch(300));
     assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+#[test]
+fn only_the_few_batches_that_are_traced_allocate() {
+    let traces = TaskTraces::new(Tracer::new(1.0), TaskId::new("t", 0), ShardId(0), Way::Source);
+    let steps = Steps::traced(OF_SOURCE, Rc::default(), Rc::default(), Rc::new(traces));
+    let topic: Arc<str> = Arc::from("t");
+    let count_batch = |at: u64| {
+        steps.enter(Step::Poll, Manner::Busy);
+        steps.polled(3, true);
+        steps.traces().handing_on(at, 30, &[], &topic);
+        steps.work();
+        steps.worked(3, true);
+        steps.traces().handed_on(at + 3);
+        steps.traces().committed(at + 3, Instant::now(), Ok(3));
+        // The longest that the histograms have to hold, so that they need not grow later.
+        Step::ALL.iter().for_each(|step| steps.ran_for(*step, 1, Duration::from_secs(3600)));
+    };
+    (0..WARM_UP as u64).for_each(|at| count_batch(at * 3));
+    let (before, began) = (ALLOCATIONS.get(), Instant::now());
+    (WARM_UP as u64..(WARM_UP + RECORDS) as u64).for_each(|at| count_batch(at * 3));
+    let allocations = ALLOCATIONS.get() - before;
+    // Twenty batches begin to be traced within a second; each has five spans, and each of these a list and a few texts.
+    let batches_max = (began.elapsed().as_secs() + 2) * 20;
+    assert!(allocations <= batches_max * 50, "{allocations} allocations for at most {batches_max} traced batches");
+    assert!(batches_max < RECORDS as u64 / 10, "most batches are not traced");
 }
 
 #[test]

@@ -119,6 +119,7 @@ fn plane(name_server: &str) -> Arc<dyn ShardPort> {
         driver,
         stall_timeout: Duration::from_secs(30),
         memory_bytes_max: 64 << 20,
+        trace_share: 0.0,
         cluster: ClusterSettings {
             name_servers: vec![name_server.to_owned()],
             credentials: None,

@@ -144,7 +144,7 @@ pub struct OtlpConfig {
     pub interval: Duration,
     /// Headers of each: names, and values that are secret.
     pub headers: Vec<(String, Secret)>,
-    /// Share of REST requests that are traced, from 0 to 1.
+    /// Share of REST requests, and of the tasks' batches, that are traced, from 0 to 1.
     pub trace_share: f64,
 }
 

@@ -459,9 +459,9 @@ fn take_front(ready: &mut VecDeque<Pulled>, messages_max: usize) -> Option<Pulle
     let mut pulled = ready.pop_front()?;
     if let Some(next_offset) = pulled.messages.spans().get(messages_max).map(|message| message.queue_offset) {
         let messages = pulled.messages.split_off(messages_max);
-        let Pulled { bytes, next_offset: end, moved, .. } = pulled;
-        ready.push_front(Pulled { messages, next_offset: end, bytes, moved });
-        pulled = Pulled { messages: pulled.messages, next_offset, bytes: 0, moved: false };
+        let Pulled { bytes, next_offset: end, moved, times, .. } = pulled;
+        ready.push_front(Pulled { messages, next_offset: end, bytes, moved, times });
+        pulled = Pulled { messages: pulled.messages, next_offset, bytes: 0, moved: false, times };
     }
     Some(pulled)
 }
@@ -524,6 +524,7 @@ mod tests {
             messages: PulledMessages::read(body.freeze(), 0, |_, _| true).unwrap(),
             bytes,
             moved: false,
+            times: None,
         }
     }
 

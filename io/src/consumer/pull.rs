@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rmqc_core::error::{ConnectError, Retry, Stage};
@@ -73,6 +73,8 @@ pub struct Pulled {
     pub bytes: usize,
     /// The broker sent the group elsewhere: there are no messages, and what was pulled before and not put may be left.
     pub moved: bool,
+    /// When the broker was asked, and when the answer came, if that may be traced.
+    pub times: Option<(Instant, Instant)>,
 }
 
 /// Bytes pulled and not yet put, shared by the queues of one task.
@@ -157,6 +159,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response, CallError>>>>;
 
 struct InFlight {
     offset: i64,
+    asked: Option<Instant>,
     answer: Answer,
 }
 
@@ -176,6 +179,8 @@ struct Place {
     pace: Pace,
     /// Whether the last answer brought all that there was.
     read_all: bool,
+    /// When the answer at hand was asked for, and when it came.
+    times: Option<(Instant, Instant)>,
 }
 
 impl Place {
@@ -189,6 +194,7 @@ impl Place {
             messages,
             pace: Pace::default(),
             read_all: false,
+            times: None,
         }
     }
 
@@ -254,6 +260,7 @@ impl<D: Driver> Puller<D> {
                 First::A(outcome) => outcome,
                 First::B(()) => continue,
             };
+            place.times = next.asked.map(|asked| (asked, Instant::now()));
             match outcome.map_err(Trouble::Call).and_then(|answer| self.accept(next.offset, answer, &mut place)) {
                 Ok(Continue::Next) => failures = self.went_well(),
                 Ok(Continue::Afresh) => {
@@ -308,7 +315,11 @@ impl<D: Driver> Puller<D> {
             // Only a lone request may be kept waiting; predicted ones are asked below the known end only.
             let timeout = if is_first { SUSPENDED_TIMEOUT } else { self.client.settings().operation_timeout };
             let answer = connection.call(&self.request(place, is_first), timeout);
-            in_flight.push_back(InFlight { offset: place.ask, answer: Box::pin(answer) });
+            in_flight.push_back(InFlight {
+                offset: place.ask,
+                asked: self.budget.steps.traces().now(),
+                answer: Box::pin(answer),
+            });
             place.ask = place.ask.saturating_add(place.step);
         }
         Ok(())
@@ -374,6 +385,7 @@ impl<D: Driver> Puller<D> {
                         next_offset: next,
                         bytes: 0,
                         moved: false,
+                        times: place.times,
                     });
                     place.expected = next;
                 }
@@ -383,7 +395,13 @@ impl<D: Driver> Puller<D> {
             response::PULL_OFFSET_MOVED => {
                 let moved = self.moved(offset, next, fields.number("minOffset"), fields.number("maxOffset"))?;
                 place.restart_at(moved);
-                self.hand_on(Pulled { messages: PulledMessages::default(), next_offset: moved, bytes: 0, moved: true });
+                self.hand_on(Pulled {
+                    messages: PulledMessages::default(),
+                    next_offset: moved,
+                    bytes: 0,
+                    moved: true,
+                    times: place.times,
+                });
                 Ok(Continue::Afresh)
             }
             code => Err(Trouble::Call(CallError::Refused {
@@ -419,7 +437,7 @@ impl<D: Driver> Puller<D> {
         let worth = usize::try_from(backlog / place.step.max(1)).unwrap_or(0);
         // How far an answer leads that leaves messages out can't be guessed.
         place.depth = if self.subscription.is_all() { worth.clamp(1, DEPTH_MAX) } else { 1 };
-        self.hand_on(Pulled { messages: found, next_offset: place.expected, bytes, moved: false });
+        self.hand_on(Pulled { messages: found, next_offset: place.expected, bytes, moved: false, times: place.times });
         // Further requests were sent for the offsets that follow the guess; they are of use only if it was right.
         if place.expected == asked_to { Ok(Continue::Next) } else { Ok(Continue::Afresh) }
     }

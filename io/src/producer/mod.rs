@@ -32,6 +32,7 @@ use crate::remoting::connection::{CallError, Request, Response};
 use crate::remoting::route::{QueueAddress, Route, queue_index};
 use crate::shard::latency::{Latencies, TimeRuns};
 use crate::shard::steps::{Manner, Passage, Steps};
+use crate::shard::trace::SendSpan;
 use crate::shard::trouble::Trouble;
 
 /// Attempts for an answer whose cause is not known, before the task fails.
@@ -375,6 +376,7 @@ impl<D: Driver> Producer<D> {
         let turn = shared.turns.of(&target.queue).acquire();
         let steps = shared.watch.as_ref().map(|watch| watch.steps.clone());
         let delivery = Delivery {
+            span: steps.as_ref().and_then(|steps| steps.traces().sending(&batch.sequences, &target)),
             passage: Passage::begin(steps, Step::Send, Manner::Blocked),
             times,
             shared,
@@ -409,6 +411,8 @@ struct Delivery<D> {
     times: TimeRuns,
     /// Its way through the steps, from its being sealed to its confirmation.
     passage: Passage,
+    /// The same as a span, if it carries records of a traced batch.
+    span: Option<Box<SendSpan>>,
 }
 
 impl<D: Driver> Delivery<D> {
@@ -440,6 +444,10 @@ impl<D: Driver> Delivery<D> {
     async fn find_refused(mut self, outcome: &std::result::Result<Response, CallError>) {
         let whole = std::mem::take(&mut self.batch);
         let alone = whole.messages == 1;
+        if let Some(span) = self.span.take() {
+            let how = if alone { "" } else { "; its messages are sent one by one" };
+            span.given_up(&format!("{} will never take it{how}: {}", self.target.queue, reason(outcome)));
+        }
         let parts = match whole.into_singles() {
             Ok(parts) => parts,
             Err(reason) => {
@@ -501,6 +509,9 @@ impl<D: Driver> Delivery<D> {
     fn stored(&mut self) {
         let batch = std::mem::take(&mut self.batch);
         self.passage.end(batch.messages as u64);
+        if let Some(span) = self.span.take() {
+            span.stored(batch.messages as u64, batch.payload_bytes);
+        }
         if let Some(watch) = &self.shared.watch {
             watch.latencies.record_runs(Span::RecordToAck, &self.times, batch.messages, crate::host::unix_ms());
         }
@@ -517,6 +528,9 @@ impl<D: Driver> Delivery<D> {
         let window = self.shared.window(&self.target.address);
         let _permit = window.acquire().await;
         self.passage.turn(Step::Send, Manner::Busy);
+        if let Some(span) = &mut self.span {
+            span.attempt(&self.target);
+        }
         let client = &self.shared.client;
         let connection = client.connection(&self.target.address).await?;
         let timeout = client.settings().operation_timeout;
@@ -552,8 +566,11 @@ impl<D: Driver> Delivery<D> {
         request
     }
 
-    async fn pause(&self, attempt: u32, reroute: bool, outcome: &std::result::Result<Response, CallError>) {
+    async fn pause(&mut self, attempt: u32, reroute: bool, outcome: &std::result::Result<Response, CallError>) {
         self.shared.retried(&self.target, outcome);
+        if let Some(span) = &mut self.span {
+            span.failed(&reason(outcome));
+        }
         self.passage.turn(Step::Send, Manner::Blocked);
         D::sleep(Backoff::TARGET.delay(attempt, self.shared.client.random())).await;
         if !reroute || self.shared.closed.get() {
@@ -580,10 +597,13 @@ impl<D: Driver> Delivery<D> {
         }
     }
 
-    fn give_up(&self, retry: Retry, outcome: &std::result::Result<Response, CallError>) {
+    fn give_up(&mut self, retry: Retry, outcome: &std::result::Result<Response, CallError>) {
         let what = format!("cannot send {} messages to {}", self.batch.messages, self.target.queue);
-        let error = ConnectError::new(Stage::Send, retry, what);
-        self.shared.fail(error.caused_by(reason(outcome)));
+        let error = ConnectError::new(Stage::Send, retry, what).caused_by(reason(outcome));
+        if let Some(span) = self.span.take() {
+            span.given_up(&error.to_string());
+        }
+        self.shared.fail(error);
     }
 }
 

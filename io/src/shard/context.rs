@@ -20,6 +20,8 @@ use super::mailbox::Events;
 use super::memory::Memory;
 use super::stalls::Stalls;
 use super::steps::{Manner, OF_DIRECT, OF_SINK, OF_SOURCE, StepTimes, Steps};
+use super::trace::{TaskTraces, Way};
+use super::tracer::Tracer;
 use super::trouble::Troubles;
 use crate::consumer::reading::Reading;
 use crate::local::Event;
@@ -83,14 +85,15 @@ pub struct TaskControl {
 impl TaskControl {
     /// A task that is to start.
     #[must_use]
-    pub fn new(task: TaskId, generation: Generation, spec: &TaskSpec, times: Rc<StepTimes>) -> Self {
-        let paused = spec.paused;
-        let (tap_stages, steps, spans): (_, _, &[Span]) = match spec.factory.build {
-            _ if is_direct_task(&spec.config) => (TapStage::OF_DIRECT, OF_DIRECT, &[Span::RecordToPut]),
-            TaskBuilder::Source(_) => (TapStage::OF_SOURCE, OF_SOURCE, &[Span::RecordToAck]),
-            TaskBuilder::Sink(_) => (TapStage::OF_SINK, OF_SINK, &[Span::RecordToPut, Span::StoreToPut]),
+    pub fn new(spec: &TaskSpec, shard: &ShardContext) -> Self {
+        let (task, generation, paused) = (spec.task.clone(), spec.generation, spec.paused);
+        let (tap_stages, steps, spans, way): (_, _, &[Span], _) = match spec.factory.build {
+            _ if is_direct_task(&spec.config) => (TapStage::OF_DIRECT, OF_DIRECT, &[Span::RecordToPut], Way::Direct),
+            TaskBuilder::Source(_) => (TapStage::OF_SOURCE, OF_SOURCE, &[Span::RecordToAck], Way::Source),
+            TaskBuilder::Sink(_) => (TapStage::OF_SINK, OF_SINK, &[Span::RecordToPut, Span::StoreToPut], Way::Sink),
         };
         let backlog = Rc::<Backlog>::default();
+        let traces = Rc::new(TaskTraces::new(shard.tracer.clone(), task.clone(), shard.shard, way));
         Self {
             task,
             generation,
@@ -99,11 +102,11 @@ impl TaskControl {
             stored: RefCell::new(None),
             counters: Cell::new(TaskCounters::default()),
             answer_due: Cell::new(!paused),
-            steps: Rc::new(Steps::new(steps, backlog.clone(), times)),
+            steps: Rc::new(Steps::traced(steps, backlog.clone(), shard.step_times.clone(), traces.clone())),
             latencies: Rc::new(Latencies::of(spans)),
             backlog,
             window: Cell::default(),
-            failures: Failures::default(),
+            failures: Failures::traced(traces),
             troubles: Troubles::default(),
             reading: Rc::default(),
             tap_stages,
@@ -211,6 +214,8 @@ pub struct ShardContext {
     pub memory: Memory,
     /// How long the tasks' steps take.
     pub step_times: Rc<StepTimes>,
+    /// Chooses the batches that are traced.
+    pub tracer: Rc<Tracer>,
     /// Times in which a task did not yield.
     pub stalls: Rc<Stalls>,
     /// What tasks that have ended had to say about records that failed, the last ones only.

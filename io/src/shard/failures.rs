@@ -3,10 +3,13 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use rmqc_core::error::ConnectError;
 use rmqc_core::metrics::{FAILED_RECORDS_MAX, FailedRecord};
 use rmqc_core::value::Value;
+
+use super::trace::TaskTraces;
 
 /// Most characters of an error that are kept.
 const ERROR_CHARS_MAX: usize = 512;
@@ -44,16 +47,29 @@ impl Fate {
 
 /// The last [`FAILED_RECORDS_MAX`] of them, oldest first.
 #[derive(Default)]
-pub struct Failures(RefCell<VecDeque<FailedRecord>>);
+pub struct Failures {
+    last: RefCell<VecDeque<FailedRecord>>,
+    /// Told of each, if there is one.
+    traces: Option<Rc<TaskTraces>>,
+}
 
 impl Failures {
+    /// None yet; each is told to the batch that is traced.
+    #[must_use]
+    pub fn traced(traces: Rc<TaskTraces>) -> Self {
+        Self { last: RefCell::default(), traces: Some(traces) }
+    }
+
     /// Goes on from what an earlier incarnation of the task has left.
     pub fn go_on_from(&self, earlier: Vec<FailedRecord>) {
-        *self.0.borrow_mut() = earlier.into();
+        *self.last.borrow_mut() = earlier.into();
     }
 
     /// Adds a record; the oldest one makes room.
     pub fn add(&self, fate: Fate, error: &ConnectError, position: impl std::fmt::Display, value: String) {
+        if let Some(traces) = &self.traces {
+            traces.record_failed(error, fate == Fate::Stopped);
+        }
         let failed = FailedRecord {
             at_ms: crate::host::unix_ms(),
             stage: error.stage().name(),
@@ -62,7 +78,7 @@ impl Failures {
             value,
             outcome: fate.name(),
         };
-        let mut last = self.0.borrow_mut();
+        let mut last = self.last.borrow_mut();
         while last.len() >= FAILED_RECORDS_MAX {
             last.pop_front();
         }
@@ -72,12 +88,12 @@ impl Failures {
     /// What to report.
     #[must_use]
     pub fn report(&self) -> Vec<FailedRecord> {
-        self.0.borrow().iter().cloned().collect()
+        self.last.borrow().iter().cloned().collect()
     }
 }
 
 /// The beginning of a text; what is left out is told by an ellipsis.
-fn bounded(text: &str, chars_max: usize) -> String {
+pub(super) fn bounded(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         None => text.to_owned(),
         Some(_) => text.chars().take(chars_max.saturating_sub(1)).chain(['\u{2026}']).collect(),

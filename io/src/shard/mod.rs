@@ -11,5 +11,7 @@ mod port;
 pub mod stalls;
 pub mod steps;
 pub mod tasks;
+pub mod trace;
+pub mod tracer;
 pub mod trouble;
 mod watchdog;

@@ -13,6 +13,8 @@ use rmqc_core::context::Backlog;
 use rmqc_core::host::LocalFuture;
 use rmqc_core::metrics::{Step, StepUse};
 
+use super::trace::TaskTraces;
+
 /// Chain and converters alternate record by record, so their common time is measured exactly and divided as it was between
 /// them for one in so many records.
 const SAMPLE_EVERY: u64 = 128;
@@ -169,14 +171,28 @@ pub struct Steps {
     /// What the source says that waits for it.
     backlog: Rc<Backlog>,
     times: Rc<StepTimes>,
+    /// Told of the same, for the batches that are traced.
+    traces: Rc<TaskTraces>,
 }
 
 impl Steps {
     /// Steps that have not run; what they take is also counted for the shard.
     #[must_use]
     pub fn new(of: &'static [Step], backlog: Rc<Backlog>, times: Rc<StepTimes>) -> Self {
+        Self::traced(of, backlog, times, Rc::new(TaskTraces::off()))
+    }
+
+    /// The same; what is traced is told to those.
+    #[must_use]
+    pub fn traced(of: &'static [Step], backlog: Rc<Backlog>, times: Rc<StepTimes>, traces: Rc<TaskTraces>) -> Self {
         let (pending, work) = (Pending::default(), Work::default());
-        Self { of, meters: Default::default(), current: Cell::new(None), pending, work, backlog, times }
+        Self { of, meters: Default::default(), current: Cell::new(None), pending, work, backlog, times, traces }
+    }
+
+    /// The task's traced batches.
+    #[must_use]
+    pub fn traces(&self) -> &TaskTraces {
+        &self.traces
     }
 
     fn meter(&self, step: Step) -> Option<&Meter> {
@@ -196,6 +212,9 @@ impl Steps {
             meter.own.set(Some(manner));
             meter.turn(now);
         }
+        if self.traces.is_on() {
+            self.traces.moved(to, now);
+        }
     }
 
     /// The loop is in this step from now on, and in no other.
@@ -214,6 +233,9 @@ impl Steps {
     pub fn ran(&self, step: Step, records: u64) {
         if let Some(meter) = self.meter(step) {
             self.ran_for(step, records, Duration::from_nanos(meter.batch_nanos.take()));
+        }
+        if self.traces.is_on() {
+            self.traces.ran(step, records);
         }
     }
 
@@ -276,6 +298,12 @@ impl Steps {
         }
         self.settle_pending(is_full);
         if records > 0 {
+            if self.traces.is_on()
+                && let Some(meter) = self.meter(Step::Poll)
+            {
+                let blocked_nanos = meter.nanos.get(Manner::Blocked as usize).map_or(0, Cell::get);
+                self.traces.polled(records, Duration::from_nanos(meter.batch_nanos.get()), blocked_nanos, now);
+            }
             self.ran(Step::Poll, records);
         }
     }
@@ -294,7 +322,12 @@ impl Steps {
     /// Chain and converters are at work from now on: until [`Steps::pause_work`].
     pub fn work(&self) {
         self.leave();
-        self.work.since.set(Some(Instant::now()));
+        let now = Instant::now();
+        self.work.since.set(Some(now));
+        if self.traces.is_on() {
+            let waited = self.meter(Step::Pull).map_or(0, |meter| meter.batch_nanos.get());
+            self.traces.work(Duration::from_nanos(waited), now);
+        }
     }
 
     /// A record whose way is measured is next, if [`is_sampled`] says so. What it goes through first begins here.
@@ -352,6 +385,10 @@ impl Steps {
             self.ran_for(Step::Transform, records, Duration::from_nanos(chain));
         }
         self.ran_for(Step::Convert, records, Duration::from_nanos(converters));
+        if self.traces.is_on() {
+            let chain = has_chain.then(|| Duration::from_nanos(chain));
+            self.traces.worked(chain, Duration::from_nanos(converters), records);
+        }
         self.work.chain_nanos.set(0);
         self.work.converters_nanos.set(0);
     }

@@ -15,6 +15,7 @@ use super::context::{ShardContext, TaskControl, Wanted};
 use super::executor::{Seat, ShardMain};
 use super::memory::Memory;
 use super::stalls::{Stalls, thread_cpu_us};
+use super::tracer::Tracer;
 use crate::driver::Driver;
 use crate::local::Event;
 use crate::remoting::connection::Traffic;
@@ -28,6 +29,8 @@ pub struct DataShard {
     pub cluster: ClusterSettings,
     /// Most payload bytes that the tasks of one shard hold together.
     pub memory_bytes_max: u64,
+    /// Share of the tasks' batches that are traced, from 0 to 1.
+    pub trace_share: f64,
 }
 
 /// Tasks that run now, by id.
@@ -50,6 +53,7 @@ impl ShardMain for DataShard {
             cluster: self.cluster.clone(),
             memory: Memory::new(self.memory_bytes_max),
             step_times: Rc::default(),
+            tracer: Tracer::new(self.trace_share),
             stalls: Stalls::watch(),
             left_failures: RefCell::default(),
             traffic: Rc::new(Traffic::default()),
@@ -112,7 +116,7 @@ async fn start<D: Driver>(context: &Rc<ShardContext>, tasks: &Rc<Tasks>, spec: T
         context.tell(ShardEvent::TaskFailed { task, generation, cause, kind: FailureKind::Fault }).await;
         return;
     }
-    let control = Rc::new(TaskControl::new(task.clone(), generation, &spec, context.step_times.clone()));
+    let control = Rc::new(TaskControl::new(&spec, context));
     context.hand_failures_on(&control);
     tasks.running.borrow_mut().insert(task.clone(), control.clone());
     let (context, tasks, stalls) = (context.clone(), tasks.clone(), context.stalls.clone());
@@ -169,12 +173,15 @@ impl Tasks {
 
     fn report(&self, context: &ShardContext) -> ShardReport {
         let (stalls, stalled_us, last_stall) = context.stalls.report();
+        let (spans, spans_dropped) = context.tracer.take();
         ShardReport {
             steps: context.step_times.report(),
             cpu_us: thread_cpu_us(),
             stalls,
             stalled_us,
             last_stall,
+            spans,
+            spans_dropped,
             tasks: self.running.borrow().values().map(|control| control.report()).collect(),
             connections: context.traffic.connections.get(),
             bytes_received: context.traffic.received.get(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rmqc_core::command::ShardEvent;
 use rmqc_core::error::{ConnectError, Result, Stage};
-use rmqc_core::inflight::InFlight;
+use rmqc_core::inflight::{InFlight, Sequence};
 use rmqc_core::metrics::Step;
 use rmqc_core::position::{Position, StoredPosition};
 
@@ -27,13 +27,16 @@ pub(super) struct Commits {
     last_commit: Option<Instant>,
     /// The commit under way.
     passage: Option<Passage>,
+    /// Everything before this sequence is in it; and when it began.
+    underway: (Sequence, Option<Instant>),
 }
 
 impl Commits {
     /// Nothing handed on yet.
     pub fn new(shard: Rc<ShardContext>, control: Rc<TaskControl>) -> Self {
         let (committing, committed) = (Vec::new(), Vec::new());
-        Self { shard, control, inflight: InFlight::default(), committing, committed, last_commit: None, passage: None }
+        let (last_commit, passage, underway) = (None, None, (0, None));
+        Self { shard, control, inflight: InFlight::default(), committing, committed, last_commit, passage, underway }
     }
 
     /// Time until a commit may follow the last one at this interval.
@@ -58,6 +61,7 @@ impl Commits {
         );
         self.committing = positions;
         self.last_commit = Some(Instant::now());
+        self.underway = (self.inflight.confirmed_to(), self.last_commit);
         self.passage = Some(Passage::begin(Some(self.control.steps.clone()), Step::Commit, Manner::Busy));
         self.shard.tell(event).await;
     }
@@ -69,10 +73,14 @@ impl Commits {
     pub fn take_answer(&mut self) -> Result<()> {
         let Some(answer) = self.control.stored.borrow_mut().take() else { return Ok(()) };
         let passage = self.passage.take();
-        answer.map_err(|reason| {
-            ConnectError::later(Stage::Commit, format!("the positions could not be stored: {reason}"))
-        })?;
+        let (to, begin) = (self.underway.0, self.underway.1.unwrap_or_else(Instant::now));
+        if let Err(reason) = answer {
+            self.control.steps.traces().committed(to, begin, Err(&reason));
+            let what = format!("the positions could not be stored: {reason}");
+            return Err(ConnectError::later(Stage::Commit, what));
+        }
         let records = self.inflight.committed();
+        self.control.steps.traces().committed(to, begin, Ok(records));
         if let Some(passage) = passage {
             passage.end(records);
         }

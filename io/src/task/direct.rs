@@ -372,7 +372,8 @@ impl<D: Driver> Flow<D> {
         if let Some(tap) = &tap {
             tap.look_at_records(TapStage::Poll, polled.records());
         }
-        let before = self.batch.records.len();
+        let (before, from) = (self.batch.records.len(), self.commits.inflight.next_sequence());
+        self.control.steps.traces().handing_on(from, self.batch.bytes, polled.records(), &self.default_topic);
         self.control.steps.enter(Step::Transform, Manner::Busy);
         for (at, mut record) in polled.drain().enumerate() {
             if at % YIELD_EVERY == YIELD_EVERY.saturating_sub(1) {
@@ -550,6 +551,7 @@ impl<D: Driver> Flow<D> {
         for position in batch.positions {
             self.commits.inflight.push(position);
         }
+        self.control.steps.traces().handed_on(self.commits.inflight.next_sequence());
         if nothing_to_flush && self.dirty_since.is_none() {
             // Nothing of it needs a flush.
             self.confirm();

@@ -74,8 +74,15 @@ pub async fn run_task<D: Driver>(
         TaskBuilder::Sink(build) => Box::pin(sink::run::<D>(shard.clone(), control.clone(), spec, build)),
     };
     let (task, generation) = (control.task.clone(), control.generation);
+    let traced = control.clone();
     let end = AssertUnwindSafe(body).catch_unwind().await;
     ended();
+    let cause = match &end {
+        Ok(TaskEnd::Failed(error)) => Some(error.to_string()),
+        Ok(TaskEnd::Stopped | TaskEnd::Abandoned) => None,
+        Err(_) => Some("the connector panicked".to_owned()),
+    };
+    traced.steps.traces().end(cause.as_deref());
     let event = match end {
         Ok(TaskEnd::Stopped) => ShardEvent::TaskStopped(task, generation),
         Ok(TaskEnd::Abandoned) => return,
@@ -177,6 +184,7 @@ async fn wait_to_retry<D: Driver>(
     error: ConnectError,
     attempt: u32,
 ) -> Result<()> {
+    control.steps.traces().failed(&error);
     if error.retry() != Retry::Later {
         return Err(error);
     }

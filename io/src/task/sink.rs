@@ -343,8 +343,9 @@ impl<D: Driver> Flow<D> {
     async fn take_in(&self, batch: &mut Batch, queue: usize, pulled: Pulled) -> Result<()> {
         let Some(owned) = self.consumer.queues().get(queue) else { return Ok(()) };
         let (topic, partition) = (owned.target.queue.topic.clone(), owned.partition.clone());
-        let Pulled { messages, mut next_offset, bytes, moved } = pulled;
+        let Pulled { messages, mut next_offset, bytes, moved, times } = pulled;
         let from = Source { topic: &topic, partition: &partition, answer: messages.body() };
+        self.control.steps.traces().pulled(&owned.target, &messages, times);
         let keep = self.errant.keeps_origins();
         let tap = self.control.tap();
         if let Some(tap) = &tap {
@@ -497,6 +498,7 @@ impl<D: Driver> Flow<D> {
 
     /// The batch's records are to be pulled again.
     fn give_back(&mut self, batch: &Batch) {
+        self.control.steps.traces().given_back();
         for mark in &batch.marks {
             if mark.moved {
                 self.consumer.moved(mark.queue, mark.next_offset);

@@ -385,21 +385,32 @@ impl<D: Driver> Flow<D> {
             counters.records_in = counters.records_in.saturating_add(records);
             counters.bytes_in = counters.bytes_in.saturating_add(bytes);
         });
+        let from = self.commits.inflight.next_sequence();
+        self.control.steps.traces().handing_on(from, bytes, batch.records(), &stages.default_topic);
         match self.control.tap() {
             None => {
                 let sent = self.send_in_place(stages, batch).await?;
                 let rest = batch.drain().skip(sent);
                 if sent < usize::try_from(records).unwrap_or(usize::MAX) {
-                    return self.send_all::<false>(stages, rest.map(Held::Polled)).await;
+                    self.send_all::<false>(stages, rest.map(Held::Polled)).await?;
+                } else {
+                    drop(rest);
+                    self.producer.flush_if_idle();
                 }
-                drop(rest);
-                self.producer.flush_if_idle();
-                Ok(())
             }
             Some(tap) => {
                 tap.look_at_records(TapStage::Poll, batch.records());
-                self.send_all::<true>(stages, batch.drain().map(Held::Polled)).await
+                self.send_all::<true>(stages, batch.drain().map(Held::Polled)).await?;
             }
+        }
+        self.handed_on();
+        Ok(())
+    }
+
+    /// Tells the traces that the batch in hand is on its way, unless some of it waits for its topic.
+    fn handed_on(&self) {
+        if self.held.is_empty() {
+            self.control.steps.traces().handed_on(self.commits.inflight.next_sequence());
         }
     }
 
@@ -435,9 +446,11 @@ impl<D: Driver> Flow<D> {
     async fn send_held(&mut self, stages: &mut Stages) -> Result<()> {
         let held = std::mem::take(&mut self.held);
         match self.control.tap() {
-            None => self.send_all::<false>(stages, held.into_iter()).await,
-            Some(_) => self.send_all::<true>(stages, held.into_iter()).await,
+            None => self.send_all::<false>(stages, held.into_iter()).await?,
+            Some(_) => self.send_all::<true>(stages, held.into_iter()).await?,
         }
+        self.handed_on();
+        Ok(())
     }
 
     /// Hands records on. Whether somebody may be looking is known when it is compiled, so that nobody looking costs nothing.

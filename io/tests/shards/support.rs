@@ -81,6 +81,7 @@ pub fn settings(driver: DriverWanted, shards: usize) -> DataPlaneSettings {
         driver,
         stall_timeout: Duration::from_secs(30),
         memory_bytes_max: 64 << 20,
+        trace_share: 0.0,
         cluster: ClusterSettings {
             name_servers: Vec::new(),
             credentials: None,

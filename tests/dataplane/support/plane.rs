@@ -108,6 +108,7 @@ impl Options {
             driver: self.driver,
             stall_timeout: Duration::from_secs(30),
             memory_bytes_max: 64 << 20,
+            trace_share: 0.0,
             cluster: ClusterSettings {
                 name_servers: self.name_servers,
                 credentials: self.credentials,
