@@ -1,4 +1,4 @@
-//! Sends all metrics, and sampled spans of REST requests, to an OpenTelemetry collector. The control thread only gathers and encodes;
+//! Sends all metrics, and sampled spans of REST requests and of tasks' batches, to an OpenTelemetry collector. The control thread only gathers and encodes;
 //! a thread of its own talks to the collector, however slow that is.
 //!
 //! At most one round waits. What finds no room is dropped and counted, and nothing is tried again: the next round has all the values
@@ -49,8 +49,10 @@ pub(crate) fn start(
             ticks.tick().await;
             let Ok(families) = gather(&controller, &*port, &monitored).await else { return };
             let teller = Teller { worker_id: &worker_id, version: monitored.version, begin, now: SystemTime::now() };
-            let spans = monitored.traces.take();
-            let traces = (!spans.is_empty()).then(|| trace_request(&spans, &teller));
+            // The batches' spans came with the reports that the metrics are made of.
+            let (requested, batches) = (monitored.traces.take(), monitored.traces.take_batches());
+            let has_spans = !requested.is_empty() || !batches.is_empty();
+            let traces = has_spans.then(|| trace_request(&requested, batches, &teller));
             match requests.try_send(Round { metrics: request(&families, &teller), traces }) {
                 Ok(()) => {}
                 Err(TrySendError::Full(_)) => monitored.reporters.add(REPORTER),

@@ -157,6 +157,7 @@ impl Room {
             secrets: known,
             patience: Patience { start: config.start_timeout, stop: config.stop_timeout, restart: config.restart },
             state_interval: config.state_interval,
+            traces: Arc::clone(&monitored.traces),
         };
         let rest = RestSettings {
             worker_id: config.worker_id.clone(),

@@ -1,5 +1,6 @@
-//! Spans of REST requests, sampled: how long a change took until it was durable and answered. They wait in a bounded queue until they
-//! are sent; without a share to sample they cost a comparison a request.
+//! Spans of REST requests, sampled: how long a change took until it was durable and answered; and the spans of sampled batches that
+//! come with the shards' reports. They wait in bounded queues until they are sent; without a share to sample they cost a comparison a
+//! request.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -7,8 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// Spans that wait; further ones are dropped and counted.
+use rmqc_core::trace::{BatchSpan, read_traceparent};
+
+/// Spans of requests that wait; further ones are dropped and counted.
 const WAITING_MAX: usize = 1024;
+/// Spans of batches that wait; further ones are dropped and counted.
+const BATCHES_WAITING_MAX: usize = 8192;
 /// Characters of a path that are kept.
 const PATH_CHARS_MAX: usize = 200;
 
@@ -46,6 +51,8 @@ pub struct Traces {
     /// Share of requests that are looked at, from 0 to 1.
     share: f64,
     waiting: Mutex<VecDeque<RequestSpan>>,
+    /// Spans of batches.
+    batches: Mutex<Vec<BatchSpan>>,
     dropped: AtomicU64,
 }
 
@@ -64,8 +71,8 @@ impl Traces {
             return None;
         }
         let span_id = random().to_be_bytes();
-        if let Some((trace_id, parent_id, sampled)) = traceparent.and_then(asker) {
-            return sampled.then_some(Place { trace_id, span_id, parent_id: Some(parent_id) });
+        if let Some((asker, sampled)) = traceparent.and_then(|text| read_traceparent(text.as_bytes())) {
+            return sampled.then_some(Place { trace_id: asker.trace_id, span_id, parent_id: Some(asker.span_id) });
         }
         // 53 bits are what a double holds.
         let chance = (random() >> 11) as f64 / (1_u64 << 53) as f64;
@@ -86,7 +93,25 @@ impl Traces {
         }
     }
 
-    /// All that wait.
+    /// Takes the spans of batches that a shard reports, as far as there is room. Where nobody sends them there are none.
+    pub fn add_batches(&self, mut spans: Vec<BatchSpan>) {
+        if spans.is_empty() {
+            return;
+        }
+        let mut waiting = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = BATCHES_WAITING_MAX.saturating_sub(waiting.len());
+        self.dropped.fetch_add(spans.len().saturating_sub(room) as u64, Ordering::Relaxed);
+        spans.truncate(room);
+        waiting.append(&mut spans);
+    }
+
+    /// All spans of batches that wait.
+    #[must_use]
+    pub fn take_batches(&self) -> Vec<BatchSpan> {
+        std::mem::take(&mut *self.batches.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// All spans of requests that wait.
     #[must_use]
     pub fn take(&self) -> Vec<RequestSpan> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
@@ -104,22 +129,11 @@ fn random() -> u64 {
     RandomState::new().build_hasher().finish().max(1)
 }
 
-/// Trace, span and whether it is looked at, of `00-<32 hex>-<16 hex>-<2 hex>`.
-fn asker(traceparent: &str) -> Option<([u8; 16], [u8; 8], bool)> {
-    let mut parts = traceparent.trim().split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
-    if !is_hex(version, 2) || version == "ff" || !is_hex(trace, 32) || !is_hex(parent, 16) || !is_hex(flags, 2) {
-        return None;
-    }
-    let trace = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
-    let parent = u64::from_str_radix(parent, 16).ok().filter(|id| *id != 0)?;
-    let flags = u8::from_str_radix(flags, 16).ok()?;
-    Some((trace.to_be_bytes(), parent.to_be_bytes(), flags & 1 == 1))
-}
-
 #[cfg(test)]
 mod tests {
+    use rmqc_core::id::TaskId;
+    use rmqc_core::trace::{SpanKind, SpanPlace};
+
     use super::*;
 
     fn span(path: &str) -> RequestSpan {
@@ -150,6 +164,30 @@ mod tests {
         {
             assert_eq!(all.sampled(Some(odd)).unwrap().parent_id, None, "{odd}");
         }
+    }
+
+    fn batch_span() -> BatchSpan {
+        BatchSpan {
+            task: TaskId::new("a", 0),
+            place: SpanPlace { trace_id: [1; 16], span_id: [2; 8] },
+            parent_id: None,
+            name: "put",
+            kind: SpanKind::Internal,
+            begin_unix_nanos: 1,
+            end_unix_nanos: 2,
+            attributes: Vec::new(),
+            links: Vec::new(),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn spans_of_batches_without_room_are_counted() {
+        let traces = Traces::new(1.0);
+        traces.add_batches(vec![batch_span(); BATCHES_WAITING_MAX - 1]);
+        traces.add_batches(vec![batch_span(); 5]);
+        assert_eq!(traces.dropped(), 4);
+        assert_eq!((traces.take_batches().len(), traces.take_batches().len()), (BATCHES_WAITING_MAX, 0));
     }
 
     #[test]

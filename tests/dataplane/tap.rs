@@ -281,5 +281,6 @@ fn settings() -> Settings {
         secrets: Arc::default(),
         patience: Patience { start: DEADLINE, stop: DEADLINE, restart },
         state_interval: DEADLINE,
+        traces: Arc::default(),
     }
 }

@@ -35,6 +35,56 @@ fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
     }
 }
 
+/// A batch that was traced.
+pub struct Batch {
+    /// The span of it as a whole.
+    pub root: Span,
+    /// Those of its steps.
+    pub parts: Vec<Span>,
+}
+
+impl Batch {
+    /// Names of its steps, in the order in which they began, each once.
+    pub fn steps(&self) -> Vec<&str> {
+        let mut parts: Vec<&Span> = self.parts.iter().collect();
+        parts.sort_by_key(|span| (span.start_time_unix_nano, span.end_time_unix_nano));
+        let mut names: Vec<&str> = parts.iter().map(|span| span.name.as_str()).collect();
+        names.dedup();
+        names
+    }
+
+    /// The first span of that step.
+    pub fn step(&self, name: &str) -> &Span {
+        self.parts.iter().find(|span| span.name == name).unwrap()
+    }
+
+    /// Fails unless every step belongs to the batch and lies within it.
+    pub fn check(&self) {
+        let root = &self.root;
+        assert!((root.trace_id.len(), root.span_id.len()) == (16, 8) && root.start_time_unix_nano > 0);
+        assert!(root.start_time_unix_nano <= root.end_time_unix_nano);
+        for part in &self.parts {
+            assert_eq!(part.parent_span_id, root.span_id, "{part:?}");
+            assert!(part.start_time_unix_nano <= part.end_time_unix_nano, "{part:?}");
+            assert!(root.start_time_unix_nano <= part.start_time_unix_nano, "{part:?} {root:?}");
+            assert!(part.end_time_unix_nano <= root.end_time_unix_nano, "{part:?} {root:?}");
+        }
+    }
+}
+
+/// Whether a span has that text.
+pub fn told(span: &Span, key: &str, value: &str) -> bool {
+    text(&span.attributes, key).as_deref() == Some(value)
+}
+
+/// A number that a span tells.
+pub fn number(span: &Span, key: &str) -> Option<i64> {
+    match span.attributes.iter().find(|one| one.key == key)?.value.as_ref()? {
+        Any { value: Some(AnyValue::IntValue(number)) } => Some(*number),
+        _ => None,
+    }
+}
+
 impl Request {
     /// All metrics in it.
     pub fn metrics(&self) -> impl Iterator<Item = &Metric> {
@@ -90,6 +140,29 @@ impl Collector {
     /// Forgets what came.
     pub fn forget(&self) {
         self.requests.lock().unwrap().clear();
+    }
+
+    /// All spans so far.
+    pub fn spans(&self) -> Vec<Span> {
+        self.requests.lock().unwrap().iter().flat_map(|request| request.spans.clone()).collect()
+    }
+
+    /// Waits for a whole trace: the span of a connector's batch, of which this holds, and all others of its trace.
+    pub fn wait_for_batch(&self, connector: &str, deadline: Duration, holds: impl Fn(&Batch) -> bool) -> Batch {
+        let found = || {
+            let spans = self.spans();
+            let is_root = |span: &&Span| {
+                span.parent_span_id.is_empty()
+                    && span.name.ends_with(" batch")
+                    && told(span, "rmqc.connector", connector)
+            };
+            let batches = spans.iter().filter(is_root).map(|root| Batch {
+                root: root.clone(),
+                parts: spans.iter().filter(|one| one.trace_id == root.trace_id && *one != root).cloned().collect(),
+            });
+            batches.into_iter().find(|batch| holds(batch))
+        };
+        crate::support::wait_for("the spans of a batch", deadline, found)
     }
 
     /// Waits for a request of which this holds.

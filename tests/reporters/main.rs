@@ -9,6 +9,7 @@
 )]
 
 mod collector;
+mod spans;
 #[path = "../support/mod.rs"]
 mod support;
 

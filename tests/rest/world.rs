@@ -128,6 +128,7 @@ async fn run(
         secrets: Arc::default(),
         patience: Patience { start: DEADLINE, stop: task_patience, restart },
         state_interval: Duration::from_secs(20),
+        traces: Arc::clone(&rest.monitored.traces),
     };
     let (controller, running): (Controller, _) =
         start(settings, Arc::<FakePort>::clone(&port), cluster.clone(), stores);

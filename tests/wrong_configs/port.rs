@@ -111,6 +111,7 @@ impl Room {
             secrets: Arc::clone(&secrets),
             patience: Patience { start: DEADLINE, stop: DEADLINE, restart },
             state_interval: Duration::from_millis(20),
+            traces: Arc::default(),
         };
         let port = Arc::new(Port::new());
         let cluster = Arc::new(FakeCluster::default());

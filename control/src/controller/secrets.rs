@@ -9,6 +9,7 @@ use rmqc_core::config::key::{ConfigKey, KeyKind, MASK};
 use rmqc_core::config::provider::{Provided, is_sole_reference, refers};
 use rmqc_core::config::secret::{Scrubber, looks_secret, passwords_in, shown};
 use rmqc_core::registry::{ConnectorFactory, ConnectorKind, find_converter, find_predicate, find_transform};
+use rmqc_core::trace::SpanValue;
 
 use super::direct::Halves;
 use crate::known_secrets::KnownSecrets;
@@ -156,6 +157,13 @@ pub(crate) fn scrubbed(mut event: ShardEvent, known: &KnownSecrets) -> ShardEven
                     scrub(&task.task.connector, &mut failed.value);
                 }
             }
+            for span in &mut report.spans {
+                let texts = span.attributes.iter_mut().filter_map(|(_, value)| match value {
+                    SpanValue::Text(text) => Some(text),
+                    SpanValue::Whole(_) => None,
+                });
+                texts.chain(&mut span.error).for_each(|text| scrub(&span.task.connector, text));
+            }
         }
         // Any of the shard's tasks may have caused it.
         ShardEvent::ShardReplaced { cause, .. } => {
@@ -175,10 +183,38 @@ pub(crate) fn scrubbed(mut event: ShardEvent, known: &KnownSecrets) -> ShardEven
 
 #[cfg(test)]
 mod tests {
+    use rmqc_core::id::{ShardId, TaskId};
+    use rmqc_core::metrics::ShardReport;
+    use rmqc_core::trace::{BatchSpan, SpanKind, SpanPlace};
+
     use super::*;
 
     fn properties(pairs: &[(&str, &str)]) -> Properties {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn spans_are_told_without_the_secrets_of_their_connector() {
+        let known = KnownSecrets::default();
+        known.learn("db", &[("hunter2-hunter2".to_owned(), MASK.to_owned())]);
+        let span = |connector: &str| BatchSpan {
+            task: TaskId::new(connector, 0),
+            place: SpanPlace { trace_id: [1; 16], span_id: [2; 8] },
+            parent_id: None,
+            name: "put",
+            kind: SpanKind::Internal,
+            begin_unix_nanos: 1,
+            end_unix_nanos: 2,
+            attributes: vec![("rmqc.records", 3.into()), ("rmqc.retry_cause", "login hunter2-hunter2 failed".into())],
+            links: Vec::new(),
+            error: Some("no entry with hunter2-hunter2".to_owned()),
+        };
+        let report = ShardReport { spans: vec![span("db"), span("other")], ..ShardReport::default() };
+        let event = scrubbed(ShardEvent::Report(ShardId(0), 1, Box::new(report)), &known);
+        let ShardEvent::Report(_, _, report) = event else { panic!("another event") };
+        let texts = |at: usize| format!("{:?} {:?}", report.spans[at].attributes, report.spans[at].error);
+        assert!(!texts(0).contains("hunter2") && texts(0).matches(MASK).count() == 2, "{}", texts(0));
+        assert!(texts(1).contains("hunter2"), "it is not the other connector's secret");
     }
 
     #[test]

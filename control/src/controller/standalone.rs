@@ -42,6 +42,7 @@ use super::{
 };
 use crate::known_secrets::KnownSecrets;
 use crate::store::{ConfigStore, StateStore, StoredConnector, StoredStatus, Stores};
+use crate::trace::Traces;
 use crate::worker::{Heard, Now, Order, Outgoing, Patience, TaskTable};
 
 /// States are first written so long after the start.
@@ -62,6 +63,8 @@ pub struct Settings {
     pub patience: Patience,
     /// Pause between two writes of states.
     pub state_interval: Duration,
+    /// Gets the spans that come with the shards' reports.
+    pub traces: Arc<Traces>,
 }
 
 /// A connector as it is wanted.
@@ -358,7 +361,8 @@ impl Standalone {
             }
             ShardEvent::Tapped(task, number, records, over) => self.taps.hear(&task, number, records, over),
             ShardEvent::TaskWarning(task, _, text) => tracing::warn!("{task} {text}"),
-            ShardEvent::Report(shard, number, report) => {
+            ShardEvent::Report(shard, number, mut report) => {
+                self.settings.traces.add_batches(std::mem::take(&mut report.spans));
                 if let Some(reports) = self.reports.hear(shard, number, *report) {
                     self.sampled(&reports, now);
                 }

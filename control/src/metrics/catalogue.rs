@@ -97,7 +97,7 @@ catalogue! {
     REST_REQUESTS = Counter, "rmqc_rest_requests", "", &["code"], "REST requests answered, by class of status.";
     REPORTER_FAILURES = Counter, "rmqc_reporter_failures", "", &["reporter"],
         "Times that a metrics reporter could not hand on its values.";
-    SPANS_DROPPED = Counter, "rmqc_spans_dropped", "", NONE, "Spans of REST requests that found no room before they were sent.";
+    SPANS_DROPPED = Counter, "rmqc_spans_dropped", "", NONE, "Spans that found no room in the control plane before they were sent.";
 
     PROCESS_CPU = Counter, "process_cpu_seconds", "seconds", NONE, "CPU time of the process, user and system.";
     PROCESS_RESIDENT = Gauge, "process_resident_memory_bytes", "bytes", NONE, "Resident memory.";
@@ -120,6 +120,8 @@ catalogue! {
     SHARD_SENT = Counter, "rmqc_shard_sent_bytes", "bytes", SHARD, "Bytes written to brokers.";
     SHARD_MOVED = Counter, "rmqc_shard_moved_bytes", "bytes", SHARD,
         "Received bytes moved in user space because their frame was larger than any before it.";
+    SHARD_SPANS_DROPPED = Counter, "rmqc_shard_spans_dropped", "", SHARD,
+        "Spans of batches, and samples of whole batches, that found no room on the shard.";
     SHARD_STEP = Histogram, "rmqc_shard_step_seconds", "seconds", &["shard", "step"],
         "How long the steps of the shard's tasks took, a batch each.";
     SHARDS_UNREPORTED = Gauge, "rmqc_shards_unreported", "", NONE,

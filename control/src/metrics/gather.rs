@@ -73,6 +73,7 @@ const SHARD_REPORT: &[Column<ShardReport>] = &[
     (c::SHARD_RECEIVED, |shard| shard.bytes_received.into()),
     (c::SHARD_SENT, |shard| shard.bytes_sent.into()),
     (c::SHARD_MOVED, |shard| shard.bytes_moved.into()),
+    (c::SHARD_SPANS_DROPPED, |shard| shard.spans_dropped.into()),
 ];
 
 fn shards(seen: &Seen<'_>, families: &mut Vec<Family>) {

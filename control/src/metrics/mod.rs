@@ -17,8 +17,8 @@ mod text;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rmqc_core::command::{DataPlaneInfo, ShardHealth, ShardPort};
@@ -76,8 +76,8 @@ pub struct Monitored {
     pub requests: RequestCounts,
     /// Those who are told the metrics.
     pub reporters: ReporterFailures,
-    /// Spans of requests to REST.
-    pub traces: Traces,
+    /// Spans of requests to REST, and of batches.
+    pub traces: Arc<Traces>,
 }
 
 impl Monitored {
@@ -91,7 +91,7 @@ impl Monitored {
     #[must_use]
     pub fn tracing(version: &'static str, share: f64) -> Self {
         let (requests, reporters) = (RequestCounts::default(), ReporterFailures::default());
-        Self { version, begin: Instant::now(), requests, reporters, traces: Traces::new(share) }
+        Self { version, begin: Instant::now(), requests, reporters, traces: Arc::new(Traces::new(share)) }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prost::Message as _;
+use rmqc_core::trace::{BatchSpan, SpanKind, SpanPlace, SpanValue};
 
 use super::catalogue::Kind;
 use super::family::{Family, Sample, Value};
@@ -85,7 +86,7 @@ mod wire {
         pub parent_span_id: Vec<u8>,
         #[prost(string, tag = "5")]
         pub name: String,
-        /// 2: of a server.
+        /// 1: internal, 2: of a server, 3: of a client, 4: of a producer, 5: of a consumer.
         #[prost(int32, tag = "6")]
         pub kind: i32,
         #[prost(fixed64, tag = "7")]
@@ -94,12 +95,24 @@ mod wire {
         pub end_time_unix_nano: u64,
         #[prost(message, repeated, tag = "9")]
         pub attributes: Vec<KeyValue>,
+        #[prost(message, repeated, tag = "13")]
+        pub links: Vec<Link>,
         #[prost(message, optional, tag = "15")]
         pub status: Option<Status>,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Link {
+        #[prost(bytes = "vec", tag = "1")]
+        pub trace_id: Vec<u8>,
+        #[prost(bytes = "vec", tag = "2")]
+        pub span_id: Vec<u8>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
     pub struct Status {
+        #[prost(string, tag = "2")]
+        pub message: String,
         /// 2: an error.
         #[prost(int32, tag = "3")]
         pub code: i32,
@@ -231,19 +244,18 @@ impl Teller<'_> {
 
 /// The body of a request to `/v1/traces`.
 #[must_use]
-pub fn trace_request(spans: &[RequestSpan], teller: &Teller<'_>) -> Vec<u8> {
-    let spans = spans.iter().map(span).collect();
+pub fn trace_request(requests: &[RequestSpan], batches: Vec<BatchSpan>, teller: &Teller<'_>) -> Vec<u8> {
+    let spans = requests.iter().map(span).chain(batches.into_iter().map(batch_span)).collect();
     let scope_spans = vec![wire::ScopeSpans { scope: Some(teller.scope()), spans }];
     let all = wire::ResourceSpans { resource: Some(teller.resource()), scope_spans };
     wire::TraceRequest { resource_spans: vec![all] }.encode_to_vec()
 }
 
 fn span(span: &RequestSpan) -> wire::Span {
-    let code = wire::AnyValue { int_value: Some(i64::from(span.status)), ..wire::AnyValue::default() };
     let attributes = vec![
         attribute("http.request.method", &span.method),
         attribute("url.path", &span.path),
-        wire::KeyValue { key: "http.response.status_code".to_owned(), value: Some(code) },
+        number_attribute("http.response.status_code", u64::from(span.status)),
     ];
     wire::Span {
         trace_id: span.place.trace_id.to_vec(),
@@ -254,8 +266,38 @@ fn span(span: &RequestSpan) -> wire::Span {
         start_time_unix_nano: nanos(span.begin),
         end_time_unix_nano: nanos(span.begin.checked_add(span.took).unwrap_or(span.begin)),
         attributes,
+        links: Vec::new(),
         // A server's span is an error only where the server failed.
-        status: (span.status >= 500).then_some(wire::Status { code: 2 }),
+        status: (span.status >= 500).then_some(wire::Status { message: String::new(), code: 2 }),
+    }
+}
+
+fn batch_span(span: BatchSpan) -> wire::Span {
+    let mut attributes = vec![
+        attribute("rmqc.connector", &span.task.connector),
+        number_attribute("rmqc.task", u64::from(span.task.index)),
+    ];
+    attributes.extend(span.attributes.iter().map(|(name, value)| match value {
+        SpanValue::Whole(value) => number_attribute(name, *value),
+        SpanValue::Text(value) => attribute(name, value),
+    }));
+    let link = |place: &SpanPlace| wire::Link { trace_id: place.trace_id.to_vec(), span_id: place.span_id.to_vec() };
+    wire::Span {
+        trace_id: span.place.trace_id.to_vec(),
+        span_id: span.place.span_id.to_vec(),
+        parent_span_id: span.parent_id.map(|id| id.to_vec()).unwrap_or_default(),
+        name: span.name.to_owned(),
+        kind: match span.kind {
+            SpanKind::Internal => 1,
+            SpanKind::Client => 3,
+            SpanKind::Producer => 4,
+            SpanKind::Consumer => 5,
+        },
+        start_time_unix_nano: span.begin_unix_nanos,
+        end_time_unix_nano: span.end_unix_nanos,
+        attributes,
+        links: span.links.iter().map(link).collect(),
+        status: span.error.map(|message| wire::Status { message, code: 2 }),
     }
 }
 
@@ -286,6 +328,11 @@ fn attribute(key: &str, value: &str) -> wire::KeyValue {
         key: key.to_owned(),
         value: Some(wire::AnyValue { string_value: Some(value.to_owned()), int_value: None }),
     }
+}
+
+fn number_attribute(key: &str, value: u64) -> wire::KeyValue {
+    let value = i64::try_from(value).unwrap_or(i64::MAX);
+    wire::KeyValue { key: key.to_owned(), value: Some(wire::AnyValue { string_value: None, int_value: Some(value) }) }
 }
 
 /// Units as UCUM writes them.

@@ -332,8 +332,9 @@ pub(super) const OTLP_TRACE_SAMPLE: ConfigKey = ConfigKey {
     kind: KeyKind::Text,
     default: Some("0"),
     unit: "",
-    doc: "Share of the REST requests, from 0 to 1, of which a span is sent to `/v1/traces` below `otlpEndpoint`. A request with a \
-          `traceparent` header follows what that says, unless this is 0. Records are not traced.",
+    doc: "Share of the REST requests and of the tasks' batches, from 0 to 1, of which spans are sent to `/v1/traces` below \
+          `otlpEndpoint`. Of batches each shard traces at most 20 that begin within a second; what is beyond is counted in \
+          `rmqc_shard_spans_dropped_total`. A request with a `traceparent` header follows what that says, unless this is 0.",
 };
 pub(super) const OTLP_HEADERS: ConfigKey = ConfigKey {
     name: "otlpHeaders",
