@@ -150,7 +150,7 @@ fn a_batch_that_ends_its_task_bears_the_cause() {
     batch.check();
     let cause = error(&batch.root).unwrap();
     assert_eq!(error(batch.step("transform")), Some(cause));
-    assert_eq!(number(&batch.root, "rmqc.records.failed"), Some(1));
+    assert_eq!(number(&batch.root, "rmqc.failed_records"), Some(1));
     worker.stop();
 }
 

@@ -5,6 +5,7 @@
 //! branch where something is told, about ten a batch, and no allocation. Spans are handed on as they end, so that a batch that is held
 //! up can be seen.
 
+mod batch;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -20,12 +21,13 @@ use rmqc_core::id::{ShardId, TaskId};
 use rmqc_core::inflight::Sequence;
 use rmqc_core::metrics::Step;
 use rmqc_core::record::ConnectRecord;
-use rmqc_core::trace::{BatchSpan, LINKS_MAX, SpanKind, SpanPlace, SpanValue, TRACEPARENT, read_traceparent};
+use rmqc_core::trace::{BatchSpan, LINKS_MAX, SpanKind, SpanPlace, SpanValue, TRACEPARENT};
 
+use self::batch::{Part, Traced};
 pub use self::send::SendSpan;
 use super::failures::bounded;
 use super::steps::Manner;
-use super::tracer::{Clock, Sample, Tracer, span_id};
+use super::tracer::{Clock, Tracer, span_id};
 use crate::remoting::properties::find_each;
 use crate::remoting::pulled::{MessageSpan, PulledMessages};
 use crate::remoting::route::QueueAddress;
@@ -66,78 +68,6 @@ struct Attempt {
     step: Step,
     begin: Instant,
     end: Instant,
-}
-
-/// What a span has besides its place.
-struct Part {
-    name: &'static str,
-    kind: SpanKind,
-    /// Nanoseconds since 1970, from and to.
-    nanos: (u64, u64),
-    attributes: Vec<(&'static str, SpanValue)>,
-    error: Option<String>,
-}
-
-/// A batch that is traced.
-struct Traced {
-    sample: Sample,
-    begin_unix_nanos: u64,
-    /// When chain and converters began with it.
-    work_begin: Option<Instant>,
-    records: u64,
-    bytes: u64,
-    topic: Option<Arc<str>>,
-    /// Of its records, while they are handed on with an open end; for sinks without a meaning.
-    sequences: Range<Sequence>,
-    /// The loop is at it. Afterwards it waits for its commit.
-    in_hand: bool,
-    spans: u32,
-    spans_left_out: u32,
-    links: Vec<SpanPlace>,
-    failed_calls: u64,
-    /// Why a call failed, the last time.
-    failed_call_cause: Option<String>,
-    records_failed: u64,
-    /// The first record that failed on its way.
-    bad: Option<(Stage, String)>,
-    /// Why it stops the task.
-    error: Option<String>,
-}
-
-impl Traced {
-    fn part(&self, step: Step, begin: Instant, end: Instant, records: u64) -> Part {
-        let clock = &self.sample.clock;
-        Part {
-            name: step.name(),
-            kind: SpanKind::Internal,
-            nanos: (clock.unix_nanos(begin), clock.unix_nanos(end)),
-            attributes: vec![("rmqc.records", records.into())],
-            error: None,
-        }
-    }
-
-    /// What is wrong with a record of it in that step.
-    fn error_of(&self, step: Step) -> Option<String> {
-        let (stage, error) = self.bad.as_ref()?;
-        let at = match stage {
-            Stage::Transform => Step::Transform,
-            Stage::Convert | Stage::Consume => Step::Convert,
-            Stage::Put => Step::Put,
-            Stage::Poll | Stage::Send | Stage::Commit | Stage::Lifecycle => return None,
-        };
-        (at == step).then(|| error.clone())
-    }
-
-    fn link<'t>(&mut self, contexts: impl Iterator<Item = &'t [u8]>) {
-        for (place, _) in contexts.filter_map(read_traceparent) {
-            if self.links.len() >= LINKS_MAX {
-                return;
-            }
-            if !self.links.contains(&place) {
-                self.links.push(place);
-            }
-        }
-    }
 }
 
 /// The traced batches of one task.
@@ -204,24 +134,7 @@ impl TaskTraces {
         let Some(sample) = self.tracer.sample() else { return };
         self.done.set(None);
         let begin_unix_nanos = sample.clock.unix_nanos(begin);
-        self.batches.borrow_mut().push(Traced {
-            sample,
-            begin_unix_nanos,
-            work_begin: None,
-            records,
-            bytes: 0,
-            topic: None,
-            sequences: 0..0,
-            in_hand: true,
-            spans: 0,
-            spans_left_out: 0,
-            links: Vec::new(),
-            failed_calls: 0,
-            failed_call_cause: None,
-            records_failed: 0,
-            bad: None,
-            error: None,
-        });
+        self.batches.borrow_mut().push(Traced::new(sample, begin_unix_nanos, records));
     }
 
     /// Keeps a span inside a batch, which reaches from the first to the last of them.
@@ -257,22 +170,8 @@ impl TaskTraces {
 
     /// A batch is over, with the spans of its steps before it.
     fn finish(&self, traced: Traced, now: Instant) {
-        let mut attributes = vec![
-            ("rmqc.shard", u64::from(self.shard.0).into()),
-            ("rmqc.records", traced.records.into()),
-            ("rmqc.bytes", traced.bytes.into()),
-        ];
-        attributes.extend(traced.topic.as_deref().map(|topic| ("messaging.destination.name", topic.into())));
-        for (name, count) in [
-            ("rmqc.records.failed", traced.records_failed),
-            ("rmqc.failed_calls", traced.failed_calls),
-            ("rmqc.spans_left_out", u64::from(traced.spans_left_out)),
-        ] {
-            if count > 0 {
-                attributes.push((name, count.into()));
-            }
-        }
-        attributes.extend(traced.failed_call_cause.map(|cause| ("rmqc.failed_call_cause", SpanValue::Text(cause))));
+        let mut attributes = vec![("rmqc.shard", u64::from(self.shard.0).into())];
+        attributes.extend(traced.attributes());
         let part = Part {
             name: self.way.batch_name(),
             kind: if self.way == Way::Sink { SpanKind::Consumer } else { SpanKind::Internal },
@@ -434,7 +333,8 @@ impl TaskTraces {
                 let Some(done) = done else { return };
                 self.tell_batches(done, records, None);
                 if step == Step::Commit {
-                    self.finish_all(Instant::now(), |traced| !traced.in_hand);
+                    let covers = self.covers(step);
+                    self.finish_all(Instant::now(), covers);
                 }
             }
             Step::Poll | Step::Pull | Step::Convert | Step::Send | Step::Ack => {}
@@ -448,10 +348,39 @@ impl TaskTraces {
         self.with_in_hand(|traced| traced.in_hand = false);
     }
 
+    /// Which batches a call was about: the one in hand, or those that waited when the flush began.
+    fn covers(&self, step: Step) -> impl Fn(&Traced) -> bool + use<> {
+        let of_hand = matches!(step, Step::Transform | Step::Put);
+        let of_flush = !of_hand && self.batches.borrow().iter().any(|traced| traced.flushing);
+        move |traced| if of_flush { traced.flushing } else { traced.in_hand == of_hand }
+    }
+
+    /// A flush begins that goes on beside the loop. It covers the batches that wait now, and so does the commit that follows.
+    pub fn flush_begins(&self) {
+        if self.on {
+            self.batches.borrow_mut().iter_mut().for_each(|traced| traced.flushing = !traced.in_hand);
+        }
+    }
+
+    /// Such a flush of so many records, which began then, is over.
+    pub fn flushed(&self, begin: Instant, records: u64, outcome: Result<(), &ConnectError>) {
+        if !self.on {
+            return;
+        }
+        let done = Attempt { step: Step::Flush, begin, end: Instant::now() };
+        match outcome {
+            Ok(()) => self.tell_batches(done, records, None),
+            Err(error) => {
+                self.done.set(Some(done));
+                self.failed(error);
+            }
+        }
+    }
+
     /// Keeps a span of a call: of the batch in hand, or of all that wait for what it did.
     fn tell_batches(&self, done: Attempt, records: u64, error: Option<&str>) {
-        let of_hand = matches!(done.step, Step::Transform | Step::Put);
-        for traced in self.batches.borrow_mut().iter_mut().filter(|traced| traced.in_hand == of_hand) {
+        let covers = self.covers(done.step);
+        for traced in self.batches.borrow_mut().iter_mut().filter(|traced| covers(traced)) {
             let mut part = traced.part(done.step, done.begin, done.end, records);
             part.error = error.map(str::to_owned).or_else(|| traced.error_of(done.step));
             self.keep(traced, part);
@@ -467,8 +396,10 @@ impl TaskTraces {
         let text = bounded(&error.to_string(), ERROR_CHARS_MAX);
         match self.done.take() {
             Some(done) if matches!(done.step, Step::Put | Step::Flush | Step::Commit) => {
-                let of_hand = done.step == Step::Put;
-                for traced in self.batches.borrow_mut().iter_mut().filter(|traced| traced.in_hand == of_hand) {
+                let covers = self.covers(done.step);
+                for traced in self.batches.borrow_mut().iter_mut().filter(|traced| covers(traced)) {
+                    // What comes next covers all that waits by then.
+                    traced.flushing = false;
                     traced.failed_calls = traced.failed_calls.saturating_add(1);
                     let mut part = traced.part(done.step, done.begin, done.end, traced.records);
                     part.error = Some(text.clone());
@@ -542,7 +473,7 @@ impl TaskTraces {
         }
     }
 
-    /// The task is over, for this reason if it failed: so are its batches, without a commit.
+    /// The task is over, or gives up what it read, for this reason if there is one: so are its batches, without a commit.
     pub fn end(&self, cause: Option<&str>) {
         if !self.on {
             return;

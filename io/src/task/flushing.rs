@@ -1,6 +1,7 @@
 //! A sink's flush that goes on while records are put.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use rmqc_core::error::Result;
 use rmqc_core::host::LocalFuture;
@@ -14,6 +15,8 @@ pub(super) struct Flushing {
     state: State,
     done: Vec<Done>,
     records: u64,
+    begin: Instant,
+    steps: Rc<Steps>,
     passage: Passage,
 }
 
@@ -26,16 +29,18 @@ impl Flushing {
     /// A flush of everything that a sink had accepted: how far its queues were done then, and how many records of that are
     /// not committed.
     pub fn new(stored: LocalFuture<'static, Result<()>>, done: Vec<Done>, records: u64, steps: Rc<Steps>) -> Self {
-        let passage = Passage::begin(Some(steps), Step::Flush, Manner::Busy);
-        Self { state: State::UnderWay(stored), done, records, passage }
+        let passage = Passage::begin(Some(steps.clone()), Step::Flush, Manner::Busy);
+        steps.traces().flush_begins();
+        Self { state: State::UnderWay(stored), done, records, begin: Instant::now(), steps, passage }
     }
 
     /// Completes when it is over. Safe to drop.
     pub async fn over(&mut self) {
         if let State::UnderWay(stored) = &mut self.state {
             let outcome = stored.as_mut().await;
-            self.state = State::Over(outcome);
             self.passage.end(self.records);
+            self.steps.traces().flushed(self.begin, self.records, outcome.as_ref().copied());
+            self.state = State::Over(outcome);
         }
     }
 

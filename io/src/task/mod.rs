@@ -74,7 +74,6 @@ pub async fn run_task<D: Driver>(
         TaskBuilder::Sink(build) => Box::pin(sink::run::<D>(shard.clone(), control.clone(), spec, build)),
     };
     let (task, generation) = (control.task.clone(), control.generation);
-    let traced = control.clone();
     let end = AssertUnwindSafe(body).catch_unwind().await;
     ended();
     let cause = match &end {
@@ -82,7 +81,7 @@ pub async fn run_task<D: Driver>(
         Ok(TaskEnd::Stopped | TaskEnd::Abandoned) => None,
         Err(_) => Some("the connector panicked".to_owned()),
     };
-    traced.steps.traces().end(cause.as_deref());
+    control.steps.traces().end(cause.as_deref());
     let event = match end {
         Ok(TaskEnd::Stopped) => ShardEvent::TaskStopped(task, generation),
         Ok(TaskEnd::Abandoned) => return,

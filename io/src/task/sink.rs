@@ -298,6 +298,10 @@ impl<D: Driver> Flow<D> {
             attempt = attempt.saturating_add(1);
             if started.elapsed() >= DRAIN_TIMEOUT && error.retry() == Retry::Later {
                 tracing::warn!(task = %self.control.task, "queues are given up without a commit: {error}");
+                self.control
+                    .steps
+                    .traces()
+                    .end(Some("queues were given up without a commit; their records come again"));
                 self.control.troubles.over(Call::Commit);
                 return Ok(());
             }
@@ -620,6 +624,9 @@ impl<D: Driver> Flow<D> {
                 self.control.steps.enter(Step::Commit, Manner::Busy);
                 let committed = self.consumer.commit_done(&done).await;
                 self.control.steps.leave();
+                if let Err(error) = &committed {
+                    self.control.steps.traces().failed(error);
+                }
                 committed
             }
             Err(error) => Err(error),

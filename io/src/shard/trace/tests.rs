@@ -208,6 +208,39 @@ fn a_sink_batch_has_its_failed_puts_and_waits_for_its_commit() {
 }
 
 #[test]
+fn a_flush_beside_the_puts_covers_what_waited_when_it_began() {
+    let (tracer, steps) = task(Way::Sink);
+    let put = |offset| {
+        pull(&steps, &[message(offset, String::new())]);
+        call(&steps, Step::Put);
+        steps.ran(Step::Put, 1);
+    };
+    put(40);
+    steps.traces().flush_begins();
+    let begin = Instant::now();
+    put(41);
+    steps.traces().flushed(begin, 1, Ok(()));
+    call(&steps, Step::Commit);
+    steps.ran(Step::Commit, 1);
+    let told = taken(&tracer);
+    let each = ["pull", "convert", "put"];
+    assert_eq!(names(&told), [&each[..], &each, &["flush", "commit", "sink batch"]].concat());
+    // It fails: the one after it covers the next batch too, whatever began when.
+    steps.traces().flush_begins();
+    put(42);
+    steps.traces().flushed(begin, 1, Err(&ConnectError::later(Stage::Put, "no space")));
+    for step in [Step::Flush, Step::Commit] {
+        call(&steps, step);
+        steps.ran(step, 2);
+    }
+    let told = taken(&tracer);
+    let both = ["flush", "flush", "flush", "commit", "commit", "sink batch", "sink batch"];
+    assert_eq!(names(&told), [&each[..], &both].concat());
+    let errors: Vec<_> = told.iter().filter_map(|(name, error)| Some((*name, error.as_deref()?))).collect();
+    assert_eq!(errors, [("flush", "no space")]);
+}
+
+#[test]
 fn a_sink_batch_is_linked_to_what_its_messages_name() {
     let (tracer, steps) = task(Way::Sink);
     let mut messages = vec![message(0, "traceparent\u{1}00-nonsense\u{2}".to_owned())];
@@ -267,7 +300,8 @@ fn a_direct_batch_goes_from_poll_to_commit() {
     let all = [("poll", None), chain, ("put", None), ("flush", None), ("commit", None), ("direct batch", None)];
     assert_eq!(told, all);
     assert_eq!(spans[5].links.len(), 1);
-    assert_eq!(attribute(&spans[5], "rmqc.records.failed"), Some(&SpanValue::Whole(1)));
+    assert_eq!(attribute(&spans[5], "rmqc.failed_records"), Some(&SpanValue::Whole(1)));
+    assert_eq!(attribute(&spans[5], "rmqc.failed_record_cause"), Some(&"no such field".into()));
     assert_eq!(attribute(&spans[5], "messaging.destination.name"), Some(&"own".into()));
 }
 
