@@ -24,6 +24,8 @@ use crate::tool::workers::{Build, PATIENCE, Running, add_beside, throughput, wai
 const QUEUES: u32 = 4;
 /// Bytes of all records together, by default: the broker keeps what every side of every round sends.
 const TOTAL_BYTES: u64 = 100_000_000;
+/// How often the first topic is read before anything is measured.
+const WARM_READS: usize = 4;
 /// Batches of the client with nothing around it: as large as the worker's, as many under way.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_MESSAGES: usize = 4_096;
@@ -41,14 +43,17 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts a broker, makes the file, and sends it once unmeasured: a broker that has just started compiles itself.
+    /// Starts a broker, makes the file, and sends and reads it unmeasured: a broker that has just started compiles itself.
     pub fn set(records: u64, bytes: usize, settings: &[&str]) -> Self {
         let folder = TempDir::new("stage");
         let file = folder.file("in.txt");
         lines::write(&file, records, bytes).unwrap();
         let (broker, facts) = (real_broker::start(settings), real_broker::facts(settings));
         let stage = Self { broker, folder, file, records, bytes, made: Cell::new(0), facts };
-        stage.filled_topic();
+        let topic = stage.filled_topic();
+        for _ in 0..WARM_READS {
+            pull(stage.broker.address(), &topic, QUEUES as usize, None).unwrap();
+        }
         stage
     }
 
