@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Least time between two askings of something that had no more to give.
-pub const MOMENT: Duration = Duration::from_micros(500);
+pub const MOMENT: Duration = Duration::from_millis(1);
 
 /// When something was last asked.
 #[derive(Default)]
