@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 /// Least time between two askings of something that had no more to give.
 pub const MOMENT: Duration = Duration::from_millis(1);
 
-/// When something was last asked.
+/// When something was last asked, and whether it had more than it gave.
 #[derive(Default)]
 pub struct Pace {
     asked: Cell<Option<Instant>>,
+    had_no_more: Cell<bool>,
 }
 
 impl Pace {
@@ -22,10 +23,21 @@ impl Pace {
         self.asked.set(Some(Instant::now()));
     }
 
-    /// How long to wait before it is asked again; nothing when the last time is long enough ago.
+    /// It has given something, and had no more than that or did.
+    pub fn gave(&self, had_no_more: bool) {
+        self.had_no_more.set(had_no_more);
+    }
+
+    /// Whether it had no more than it gave.
+    #[must_use]
+    pub fn had_no_more(&self) -> bool {
+        self.had_no_more.get()
+    }
+
+    /// How long to wait before it is asked again; nothing when it has more, or the last time is long enough ago.
     #[must_use]
     pub fn rest(&self) -> Option<Duration> {
-        left(self.asked.get()?.elapsed())
+        if self.had_no_more() { left(self.asked.get()?.elapsed()) } else { None }
     }
 }
 
@@ -42,6 +54,8 @@ mod tests {
         assert_eq!(Pace::default().rest(), None);
         let just_asked = Pace::default();
         just_asked.ask();
+        assert_eq!(just_asked.rest(), None, "it may have more");
+        just_asked.gave(true);
         assert!(just_asked.rest().is_none_or(|rest| rest <= MOMENT));
         assert_eq!(left(Duration::ZERO), Some(MOMENT));
         assert_eq!(left(MOMENT / 4), Some(MOMENT * 3 / 4));

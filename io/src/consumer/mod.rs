@@ -365,16 +365,6 @@ impl<D: Driver> Consumer<D> {
         self.budget.give_back(bytes);
     }
 
-    /// Commits how far every queue is done. Call only after the sink's flush returned. A queue whose lock was lost is left
-    /// out: another member may have committed more.
-    ///
-    /// # Errors
-    /// The first failure; what was committed by then stays so.
-    pub async fn commit(&mut self) -> Result<()> {
-        let done = self.done_so_far();
-        self.commit_done(&done).await
-    }
-
     /// How far every queue is done now.
     #[must_use]
     pub fn done_so_far(&self) -> Vec<Done> {
@@ -383,8 +373,9 @@ impl<D: Driver> Consumer<D> {
         self.queues.iter().map(done).collect()
     }
 
-    /// Commits how far queues were done when the sink's flush began that has returned now. A queue that was given up since,
-    /// or that the broker has set back, is left out.
+    /// Commits how far queues were done when the sink's flush began. Call only after that has returned. A queue that was given
+    /// up since, or that the broker has set back, is left out; so is one whose lock was lost: another member may have
+    /// committed more.
     ///
     /// # Errors
     /// The first failure; what was committed by then stays so.

@@ -175,10 +175,8 @@ struct Place {
     depth: usize,
     /// Messages to ask for.
     messages: i64,
-    /// When the queue was last asked.
+    /// When the queue was last asked, and whether that brought all that there was.
     pace: Pace,
-    /// Whether the last answer brought all that there was.
-    read_all: bool,
     /// When the answer at hand was asked for, and when it came.
     times: Option<(Instant, Instant)>,
 }
@@ -186,30 +184,16 @@ struct Place {
 impl Place {
     fn at(offset: i64) -> Self {
         let (depth, messages) = (1, PULL_MESSAGES_MAX);
-        Self {
-            expected: offset,
-            ask: offset,
-            step: STEP_FIRST,
-            depth,
-            messages,
-            pace: Pace::default(),
-            read_all: false,
-            times: None,
-        }
-    }
-
-    /// How long the queue is to be left alone.
-    fn rest(&self) -> Option<Duration> {
-        if self.read_all { self.pace.rest() } else { None }
+        Self { expected: offset, ask: offset, step: STEP_FIRST, depth, messages, pace: Pace::default(), times: None }
     }
 
     /// Learns from an answer that brought `count` messages of so many bytes and left the queue's end at `max_offset`.
     fn learn(&mut self, count: i64, bytes: i64, max_offset: i64) {
-        self.read_all = self.expected >= max_offset;
+        self.pace.gave(self.expected >= max_offset);
         if count > 0 {
             self.ask_for(bytes / count);
             // What an answer brought is all that one can bring only if it left some.
-            let least = if self.read_all { self.step } else { 0 };
+            let least = if self.pace.had_no_more() { self.step } else { 0 };
             self.step = count.max(least).min(self.messages);
         }
     }
@@ -241,11 +225,11 @@ impl<D: Driver> Puller<D> {
             if self.buffer.closed.get() {
                 return;
             }
-            if in_flight.is_empty() && !self.wait_for_room(closing).await {
-                return;
-            }
             if in_flight.is_empty() {
-                if let Some(rest) = place.rest() {
+                if !self.wait_for_room(closing).await {
+                    return;
+                }
+                if let Some(rest) = place.pace.rest() {
                     let _ = first(D::sleep(rest), self.buffer.closing.since(closing)).await;
                 }
                 place.pace.ask();
@@ -516,7 +500,11 @@ mod tests {
         for (count, left, step) in answers {
             place.expected += count;
             place.learn(count, count * 200, place.expected + left);
-            assert_eq!((place.step, place.read_all), (step, left == 0), "after {count} messages with {left} left");
+            assert_eq!(
+                (place.step, place.pace.had_no_more()),
+                (step, left == 0),
+                "after {count} messages with {left} left"
+            );
         }
     }
 
@@ -524,12 +512,12 @@ mod tests {
     fn a_queue_is_left_alone_only_when_it_had_no_more() {
         let mut place = Place::at(0);
         place.pace.ask();
-        assert_eq!(place.rest(), None);
+        assert_eq!(place.pace.rest(), None);
         place.learn(1, 200, 1);
-        assert_eq!(place.rest(), None, "there is more");
+        assert_eq!(place.pace.rest(), None, "there is more");
         place.expected = 1;
         place.learn(1, 200, 1);
         // The moment may be over by now.
-        assert!(place.rest().is_none_or(|rest| !rest.is_zero()) && place.read_all);
+        assert!(place.pace.rest().is_none_or(|rest| !rest.is_zero()) && place.pace.had_no_more());
     }
 }

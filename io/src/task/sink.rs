@@ -31,7 +31,7 @@ use super::{
 use crate::consumer::offset::StartFrom;
 use crate::consumer::pull::{OutOfRange, Pulled};
 use crate::consumer::subscription::Subscription;
-use crate::consumer::{Consumer, ConsumerSettings, Taken};
+use crate::consumer::{Consumer, ConsumerSettings, Done, Taken};
 use crate::driver::Driver;
 use crate::local::first;
 use crate::remoting::client::Client;
@@ -621,9 +621,7 @@ impl<D: Driver> Flow<D> {
         let Some((flushed, done, records)) = over.and_then(Flushing::outcome) else { return Ok(()) };
         let outcome = match flushed {
             Ok(()) => {
-                self.control.steps.enter(Step::Commit, Manner::Busy);
-                let committed = self.consumer.commit_done(&done).await;
-                self.control.steps.leave();
+                let committed = self.commit_done(&done).await;
                 if let Err(error) = &committed {
                     self.control.steps.traces().failed(error);
                 }
@@ -637,6 +635,14 @@ impl<D: Driver> Flow<D> {
             self.dirty_since.get_or_insert_with(Instant::now);
         }
         outcome
+    }
+
+    /// Commits how far the queues were done when what they brought was flushed.
+    async fn commit_done(&mut self, done: &[Done]) -> Result<()> {
+        self.control.steps.enter(Step::Commit, Manner::Busy);
+        let committed = self.consumer.commit_done(done).await;
+        self.control.steps.leave();
+        committed
     }
 
     /// So many more records are committed.
@@ -691,10 +697,8 @@ impl<D: Driver> Flow<D> {
             let stored = letters.flush().await?;
             self.count_letters(stored);
         }
-        steps.enter(Step::Commit, Manner::Busy);
-        let committed = self.consumer.commit().await;
-        steps.leave();
-        committed?;
+        let done = self.consumer.done_so_far();
+        self.commit_done(&done).await?;
         self.dirty_since = None;
         self.committed(self.uncommitted);
         Ok(())

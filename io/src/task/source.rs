@@ -79,10 +79,8 @@ struct Flow<D: Driver> {
     stopped_at: Option<Sequence>,
     /// Records given up since the breaker last looked.
     bad: u64,
-    /// When the source was last asked.
+    /// When the source was last asked, and whether it gave all that it had.
     pace: Pace,
-    /// Whether it gave all that it had.
-    gave_all: bool,
     /// Why the task stops once everything before the record at fault is committed.
     stop: Option<ConnectError>,
 }
@@ -158,7 +156,6 @@ pub(super) async fn run<D: Driver>(
         stopped_at: None,
         bad: 0,
         pace: Pace::default(),
-        gave_all: false,
         stop: None,
     };
     let outcome = match stages {
@@ -219,7 +216,7 @@ async fn run_loop<D: Driver>(task: &mut dyn DynSourceTask, mut stages: Stages, m
         let polled = flow.poll(task, &mut batch).await?;
         let records = batch.len() as u64;
         flow.control.steps.polled(records, batch.is_full());
-        flow.gave_all = !batch.is_full() && flow.control.backlog.get().is_nothing();
+        flow.pace.gave(!batch.is_full() && flow.control.backlog.get().is_nothing());
         flow.send(&mut stages, &mut batch).await?;
         match polled {
             Ok(()) => {
@@ -291,8 +288,7 @@ impl<D: Driver> Flow<D> {
     async fn poll(&mut self, task: &mut dyn DynSourceTask, batch: &mut RecordBatch) -> Result<Result<()>> {
         let mut poll = task.poll(batch);
         let control = self.control.clone();
-        let rest = if self.gave_all { self.pace.rest() } else { None };
-        let mut rest = rest.map(|rest| Box::pin(D::sleep(rest)));
+        let mut rest = self.pace.rest().map(|rest| Box::pin(D::sleep(rest)));
         if rest.is_some() {
             control.steps.enter(Step::Poll, Manner::Starved);
         } else {
