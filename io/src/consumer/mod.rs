@@ -493,21 +493,7 @@ mod tests {
         let mut body = BytesMut::new();
         let next_offset = offsets.end;
         for queue_offset in offsets {
-            let message = MessageParts {
-                queue_id: 0,
-                queue_offset,
-                physical_offset: 0,
-                flag: 0,
-                sys_flag: 0,
-                born_ms: 0,
-                store_ms: 0,
-                born_host: [0; 8],
-                store_host: [0; 8],
-                reconsume_times: 0,
-                body: b"x",
-                topic: b"t",
-                properties: b"",
-            };
+            let message = MessageParts { queue_offset, body: b"x", topic: b"t", ..MessageParts::default() };
             put_message(&mut body, &message);
         }
         Pulled {

@@ -393,7 +393,7 @@ pub fn body_crc(body: &[u8]) -> u32 {
 }
 
 /// What a stored message consists of; see [`put_message`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct MessageParts<'m> {
     /// Queue id.
     pub queue_id: i32,

@@ -197,20 +197,6 @@ mod tests {
     }
 
     fn parts(queue_offset: i64, body: &[u8]) -> MessageParts<'_> {
-        MessageParts {
-            queue_id: 0,
-            queue_offset,
-            physical_offset: 0,
-            flag: 0,
-            sys_flag: 0,
-            born_ms: 0,
-            store_ms: 0,
-            born_host: [0; 8],
-            store_host: [0; 8],
-            reconsume_times: 0,
-            body,
-            topic: b"t",
-            properties: b"",
-        }
+        MessageParts { queue_offset, body, topic: b"t", ..MessageParts::default() }
     }
 }

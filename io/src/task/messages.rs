@@ -222,17 +222,13 @@ mod tests {
             let parts = MessageParts {
                 queue_id: 3,
                 queue_offset: offset,
-                physical_offset: 0,
-                flag: 0,
                 sys_flag: *sys_flag,
                 born_ms: 11 + offset,
                 store_ms: 12,
-                born_host: [0; 8],
-                store_host: [0; 8],
-                reconsume_times: 0,
                 body: text,
                 topic: b"t",
                 properties,
+                ..MessageParts::default()
             };
             put_message(&mut body, &parts);
         }

@@ -35,19 +35,12 @@ fn answer(messages: &[Message]) -> PulledMessages {
     let mut body = BytesMut::new();
     for message in messages {
         let parts = MessageParts {
-            queue_id: 0,
             queue_offset: message.queue_offset,
-            physical_offset: 0,
-            flag: 0,
-            sys_flag: 0,
-            born_ms: 0,
             store_ms: message.store_ms,
-            born_host: [0; 8],
-            store_host: [0; 8],
-            reconsume_times: 0,
             body: &message.body,
             topic: b"t",
             properties: &message.properties,
+            ..MessageParts::default()
         };
         put_message(&mut body, &parts);
     }
