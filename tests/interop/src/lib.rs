@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rocketmq_client_rust::{ClientRuntime, ClientRuntimeConfig, DefaultLitePullConsumer, DefaultMQProducer};
+use rocketmq_model::common::consumer::consume_from_where::ConsumeFromWhere;
 use rocketmq_model::common::message::message_single::Message;
 use rocketmq_observability::TelemetryRuntimeGuard;
 use rocketmq_runtime::RuntimeOwner;
@@ -71,19 +72,18 @@ pub fn produce(namesrv: &str, topic: &str, messages: &[Seen]) -> Outcome<()> {
 /// Reads so many messages of a topic from the first on; an error if there are fewer within the deadline.
 pub fn consume(namesrv: &str, topic: &str, count: usize, deadline: Duration) -> Outcome<Vec<Seen>> {
     with_client(|runtime| async move {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+        // A new group, which begins with the first message: a seek would race with the pulls that the assignment begins.
         // A short long poll: the consumer's shutdown waits for the pending one.
         let consumer = DefaultLitePullConsumer::builder(runtime)
-            .consumer_group("interop_consumer")
+            .consumer_group(format!("interop_consumer_{now}"))
             .name_server_addr(namesrv)
+            .consume_from_where(ConsumeFromWhere::ConsumeFromFirstOffset)
             .auto_commit(false)
             .broker_suspend_max_time_millis(1_000)
             .build()?;
         consumer.start().await?;
-        let queues = consumer.fetch_message_queues(topic).await?;
-        consumer.assign(queues.clone()).await?;
-        for queue in &queues {
-            consumer.seek_to_begin(queue).await?;
-        }
+        consumer.assign(consumer.fetch_message_queues(topic).await?).await?;
         let (mut seen, end) = (Vec::new(), Instant::now() + deadline);
         while seen.len() < count && Instant::now() < end {
             for message in consumer.poll_with_timeout(500).await {
