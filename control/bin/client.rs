@@ -6,10 +6,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use crate::http::agent;
+
 /// Where the worker is.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServerFlags {
-    /// The worker's REST API: host:port or http://host:port.
+    /// The worker's REST API: host:port, http://host:port, or https://host:port of a proxy before it.
     #[arg(long, env = "RMQC_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8082", global = true)]
     pub server: String,
     /// Longest time to wait for an answer.
@@ -68,10 +70,9 @@ impl Client {
     /// A client that connects when something is asked.
     pub fn new(flags: &ServerFlags) -> Self {
         let timeout = Duration::from_secs(flags.timeout);
-        let config = ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build();
         let base = flags.server.trim_end_matches('/');
         let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
-        Self { agent: ureq::Agent::new_with_config(config), base, timeout }
+        Self { agent: agent(timeout), base, timeout }
     }
 
     /// Sends a request; any answer will do.

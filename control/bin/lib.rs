@@ -74,6 +74,7 @@ mod cli;
 mod client;
 mod command;
 mod doctor;
+mod http;
 mod logging;
 mod new;
 mod otlp;

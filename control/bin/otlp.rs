@@ -1,5 +1,5 @@
-//! Sends all metrics, and sampled spans of REST requests and of tasks' batches, to an OpenTelemetry collector. The control thread only gathers and encodes;
-//! a thread of its own talks to the collector, however slow that is.
+//! Sends all metrics, and sampled spans of REST requests and of tasks' batches, to an OpenTelemetry collector. The control thread only
+//! gathers and encodes; a thread of its own talks to the collector, however slow that is. A last round is sent when the worker stops.
 //!
 //! At most one round waits. What finds no room is dropped and counted, and nothing is tried again: the next round has all the values
 //! that the lost one had, since they count from the start; its spans are lost.
@@ -13,17 +13,47 @@ use rmqc_control::metrics::otlp::{Teller, request, trace_request};
 use rmqc_control::metrics::{Monitored, gather};
 use rmqc_core::command::ShardPort;
 use rmqc_core::config::worker::OtlpConfig;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::http::agent;
 
 /// Name in `/metrics`.
 const REPORTER: &str = "otlp";
 /// Longest time for one request.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
+/// A stop waits so long for the last values to be gathered,
+const GATHER_PATIENCE: Duration = Duration::from_secs(2);
+/// and, once the tasks have drained, so long for the collector to have them.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is sent at one time.
 struct Round {
     metrics: Vec<u8>,
     traces: Option<Vec<u8>>,
+}
+
+/// The rounds that are sent.
+pub(crate) struct Rounds {
+    leave: oneshot::Sender<()>,
+    gathering: JoinHandle<()>,
+    posted: oneshot::Receiver<()>,
+}
+
+impl Rounds {
+    /// Sends a last round, with what is counted now. The result completes when it has been posted, or could not be.
+    pub async fn end(self) -> impl Future<Output = ()> {
+        let _ = self.leave.send(());
+        if timeout(GATHER_PATIENCE, self.gathering).await.is_err() {
+            tracing::warn!("the last metrics are not sent by OTLP: they are not gathered within {GATHER_PATIENCE:?}");
+        }
+        async {
+            if timeout(LAST_PATIENCE, self.posted).await.is_err() {
+                tracing::warn!("the last metrics may not be sent by OTLP: nobody answers within {LAST_PATIENCE:?}");
+            }
+        }
+    }
 }
 
 /// Starts to send, in the present runtime, until the controller ends.
@@ -36,17 +66,27 @@ pub(crate) fn start(
     controller: Controller,
     port: Arc<dyn ShardPort>,
     monitored: Arc<Monitored>,
-) -> std::io::Result<()> {
+) -> std::io::Result<Rounds> {
     monitored.reporters.register(REPORTER);
     let (requests, waiting) = sync_channel::<Round>(1);
     let (pause, theirs) = (config.interval, Arc::clone(&monitored));
-    std::thread::Builder::new().name("otlp".to_owned()).spawn(move || post_all(&config, &waiting, &theirs))?;
-    tokio::spawn(async move {
+    let (leave, mut leaving) = oneshot::channel();
+    let (all_posted, posted) = oneshot::channel();
+    std::thread::Builder::new().name("otlp".to_owned()).spawn(move || {
+        post_all(&config, &waiting, &theirs);
+        // Nobody waits for it unless the worker stops.
+        let _ = all_posted.send(());
+    })?;
+    let gathering = tokio::spawn(async move {
         let begin = SystemTime::now();
         let mut ticks = interval(pause);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
+        let mut last = false;
+        while !last {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                _ = &mut leaving => last = true,
+            }
             let Ok(families) = gather(&controller, &*port, &monitored).await else { return };
             let teller = Teller { worker_id: &worker_id, version: monitored.version, begin, now: SystemTime::now() };
             // The batches' spans came with the reports that the metrics are made of.
@@ -60,14 +100,12 @@ pub(crate) fn start(
             }
         }
     });
-    Ok(())
+    Ok(Rounds { leave, gathering, posted })
 }
 
 /// Posts what comes until nothing comes any more; tells each change between working and failing once.
 fn post_all(config: &OtlpConfig, waiting: &Receiver<Round>, monitored: &Monitored) {
-    let agent =
-        ureq::Agent::config_builder().timeout_global(Some(REQUEST_PATIENCE)).http_status_as_error(false).build();
-    let agent = ureq::Agent::new_with_config(agent);
+    let agent = agent(REQUEST_PATIENCE);
     let mut failing = false;
     while let Ok(Round { metrics, traces }) = waiting.recv() {
         let sent = post(&agent, "/v1/metrics", config, &metrics);

@@ -179,10 +179,13 @@ impl Room {
         }
         let (controller, mut running): (Controller, _) =
             start(settings, plane.port.clone(), Arc::clone(&plane.cluster), stores);
-        if let Some(otlp) = config.otlp.clone() {
-            let (port, monitored) = (Arc::clone(&plane.port), Arc::clone(&monitored));
-            crate::otlp::start(otlp, config.worker_id.clone(), controller.clone(), port, monitored)?;
-        }
+        let rounds = match config.otlp.clone() {
+            Some(otlp) => {
+                let (port, monitored) = (Arc::clone(&plane.port), Arc::clone(&monitored));
+                Some(crate::otlp::start(otlp, config.worker_id.clone(), controller.clone(), port, monitored)?)
+            }
+            None => None,
+        };
         crate::reporters::start(&config, topic, &controller, &monitored);
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (close, closed) = oneshot::channel::<()>();
@@ -191,8 +194,15 @@ impl Room {
         }));
         let left = tokio::select! {
             _ = stopped => {
+                let posted = match rounds {
+                    Some(rounds) => Some(rounds.end().await),
+                    None => None,
+                };
                 let left = controller.shutdown(config.stop_timeout).await.unwrap_or_default();
                 running.await?;
+                if let Some(posted) = posted {
+                    posted.await;
+                }
                 left
             }
             ended = &mut running => {

@@ -1,6 +1,6 @@
 //! An OpenTelemetry collector that is played: it takes OTLP over HTTP and reads it with OpenTelemetry's own types.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -119,14 +119,32 @@ pub struct Collector {
 impl Collector {
     /// Takes requests on threads of their own until the test ends.
     pub fn start() -> Self {
+        Self::listen(|socket| socket)
+    }
+
+    /// The same behind TLS, with a certificate for `localhost` of no known authority: its PEM is given too.
+    pub fn start_safe() -> (Self, String) {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder().with_no_client_auth();
+        let config = Arc::new(config.with_single_cert(vec![cert.der().clone()], key).unwrap());
+        let wrapped = move |socket| {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            rustls::StreamOwned::new(connection, socket)
+        };
+        (Self::listen(wrapped), cert.pem())
+    }
+
+    fn listen<S: Read + Write>(wrapped: impl Fn(TcpStream) -> S + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (status, requests) = (Arc::new(AtomicU16::new(200)), Arc::<Mutex<Vec<Request>>>::default());
-        let (answers, taken) = (Arc::clone(&status), Arc::clone(&requests));
+        let (answers, taken, wrapped) = (Arc::clone(&status), Arc::clone(&requests), Arc::new(wrapped));
         std::thread::spawn(move || {
             for socket in listener.incoming() {
-                let (answers, taken) = (Arc::clone(&answers), Arc::clone(&taken));
-                std::thread::spawn(move || serve(&socket.unwrap(), &answers, &taken));
+                let (answers, taken, wrapped) = (Arc::clone(&answers), Arc::clone(&taken), Arc::clone(&wrapped));
+                std::thread::spawn(move || serve(wrapped(socket.unwrap()), &answers, &taken));
             }
         });
         Self { address, status, requests }
@@ -140,6 +158,11 @@ impl Collector {
     /// Forgets what came.
     pub fn forget(&self) {
         self.requests.lock().unwrap().clear();
+    }
+
+    /// Whether nothing came.
+    pub fn is_empty(&self) -> bool {
+        self.requests.lock().unwrap().is_empty()
     }
 
     /// All spans so far.
@@ -172,7 +195,7 @@ impl Collector {
     }
 }
 
-fn serve(socket: &TcpStream, status: &AtomicU16, requests: &Mutex<Vec<Request>>) {
+fn serve(socket: impl Read + Write, status: &AtomicU16, requests: &Mutex<Vec<Request>>) {
     let mut reader = BufReader::new(socket);
     loop {
         let mut head = String::new();
@@ -199,6 +222,6 @@ fn serve(socket: &TcpStream, status: &AtomicU16, requests: &Mutex<Vec<Request>>)
             };
             requests.lock().unwrap().push(request);
         }
-        let _ = write!(&mut &*socket, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+        let _ = write!(reader.get_mut(), "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
     }
 }

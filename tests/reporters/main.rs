@@ -15,13 +15,13 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use collector::Collector;
+use collector::{Collector, number};
 use rmqc_core::cluster_port::ClusterPort;
 use rmqc_io::embedded::{EmbeddedBroker, EmbeddedSettings};
 use rmqc_io::settings::{ClusterSettings, DriverWanted};
-use support::worker::{Worker, file_source};
+use support::worker::{Worker, file_sink, file_source};
 use support::{TempDir, wait_until};
 
 const TOPIC: &str = "connect-metrics";
@@ -132,6 +132,68 @@ fn a_collector_gets_all_metrics_as_otlp_and_may_fail_and_come_back() {
     let log = worker.log();
     assert!(!log.contains("hush-hush"), "{log}");
     assert_eq!(log.matches("metrics can't be sent by OTLP").count(), 1, "{log}");
+}
+
+#[test]
+fn a_stop_sends_what_was_counted_since_the_last_round() {
+    let dir = TempDir::new("reporters");
+    let folder = dir.path();
+    let collector = Collector::start();
+    let endpoint = format!("otlpEndpoint=http://{}", collector.address);
+    let mut worker = Worker::start_with(folder, "embedded", &[&endpoint, "otlpTraceSample=1", "otlpInterval=3600000"]);
+    collector.wait_for(DEADLINE, |request| request.metrics().next().is_some());
+    let (input, output) = (folder.join("in.txt"), folder.join("out.txt"));
+    std::fs::write(&input, "a\nb\nc\n").unwrap();
+    worker.create("in", &file_source(&input, "t"));
+    worker.create("out", &file_sink(&output, "t"));
+    wait_until("all lines", DEADLINE, || std::fs::read_to_string(&output).is_ok_and(|text| text.len() == 6));
+    worker.stop();
+    let soon = Duration::from_secs(1);
+    collector.wait_for(soon, |request| request.sum("rmqc_task_records_out", "connector", "in") == Some(3));
+    let batch = collector.wait_for_batch("in", soon, |batch| number(&batch.root, "rmqc.records") == Some(3));
+    batch.check();
+}
+
+#[test]
+fn a_collector_that_does_not_answer_holds_a_stop_up_for_a_moment_only() {
+    let dir = TempDir::new("reporters");
+    let folder = dir.path();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("otlpEndpoint=http://{}", silent.local_addr().unwrap());
+    let mut worker = Worker::start_with(folder, "embedded", &[&endpoint, "otlpInterval=1000"]);
+    let socket = silent.accept().unwrap();
+    let began = Instant::now();
+    worker.stop();
+    // Two seconds for the collector, and what a stop takes anyway.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    let log = worker.log();
+    assert!(log.contains("the last metrics may not be sent by OTLP"), "{log}");
+    drop(socket);
+}
+
+#[test]
+fn a_collector_behind_tls_is_trusted_if_its_authority_is() {
+    let dir = TempDir::new("reporters");
+    let folder = dir.path();
+    let (collector, certificate) = Collector::start_safe();
+    let authority = folder.join("authority.pem");
+    std::fs::write(&authority, certificate).unwrap();
+    let endpoint = format!("otlpEndpoint=https://localhost:{}", collector.address.port());
+    let settings = [&*endpoint, "otlpInterval=1000"];
+    let trusting = [("SSL_CERT_FILE", authority.to_str().unwrap())];
+    let mut worker = Worker::start_in(folder, "embedded", &settings, &trusting);
+    collector.wait_for(DEADLINE, |request| request.metrics().next().is_some());
+    worker.stop();
+    assert!(!worker.log().contains("can't be sent"), "{}", worker.log());
+
+    collector.forget();
+    let dir = TempDir::new("reporters");
+    let mut worker = Worker::start_with(dir.path(), "embedded", &settings);
+    wait_until("a refusal", DEADLINE, || worker.log().contains("metrics can't be sent by OTLP"));
+    worker.stop();
+    let log = worker.log();
+    assert!(log.contains("certificate") && log.contains(&endpoint["otlpEndpoint=".len()..]), "{log}");
+    assert!(collector.is_empty(), "it was told though nobody trusts it");
 }
 
 #[test]

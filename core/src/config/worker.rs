@@ -428,12 +428,13 @@ fn otlp(from: &Properties, errors: &mut Vec<ConfigError>) -> Option<OtlpConfig> 
     if endpoint.is_empty() {
         return None;
     }
-    let host = endpoint.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+    let host = host.and_then(|rest| rest.split('/').next()).unwrap_or_default();
     if host.is_empty() || host.contains(['@', ' ']) || endpoint.contains(['?', '#']) {
         let name = keys::OTLP_ENDPOINT.name;
-        let message = format!("Config {name} is no address of a collector, expected http://host:port");
-        let remedy =
-            "write http:// and where a collector on this machine or network takes OTLP over HTTP, mostly at port 4318";
+        let message =
+            format!("Config {name} is no address of a collector, expected http://host:port or https://host:port");
+        let remedy = "write http:// or https:// and where a collector takes OTLP over HTTP, mostly at port 4318";
         errors.push(ConfigError::new(name, message).with_remedy(remedy));
     }
     let interval = Duration::from_millis(u64::try_from(keys::OTLP_INTERVAL.integer(from)).unwrap_or(0));

@@ -315,8 +315,8 @@ pub(super) const OTLP_ENDPOINT: ConfigKey = ConfigKey {
     default: Some(""),
     unit: "",
     doc: "Where an OpenTelemetry collector takes OTLP over HTTP, such as `http://localhost:4318`: all metrics of `/metrics` are \
-          sent to `/v1/metrics` below it. Empty: nothing is sent. There is no TLS: a collector on the same machine or network \
-          passes them on.",
+          sent to `/v1/metrics` below it. Empty: nothing is sent. The certificate of an `https` address has to be of an authority \
+          that the machine trusts, or of one in the file that the environment's `SSL_CERT_FILE` names.",
 };
 pub(super) const OTLP_INTERVAL: ConfigKey = ConfigKey {
     name: "otlpInterval",

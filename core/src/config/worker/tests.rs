@@ -109,10 +109,13 @@ fn a_collector_is_named_with_its_headers_which_stay_secret() {
     assert_eq!(headers, [("x-token", "a=b"), ("x-tenant", "me")]);
     assert!(!format!("{:?}", parsed.config).contains("a=b"));
     assert!(parsed.secrets.0.iter().any(|(secret, _)| secret == "a=b"));
+    let safe = build(&[("otlpEndpoint", "https://otel:4318/")]).unwrap().config.otlp.unwrap();
+    assert_eq!(safe.endpoint, "https://otel:4318");
     assert_eq!(build(&[]).unwrap().config.otlp, None);
     for (key, value) in [
         ("otlpEndpoint", "otel:4318"),
-        ("otlpEndpoint", "https://otel:4318"),
+        ("otlpEndpoint", "https://"),
+        ("otlpEndpoint", "grpc://otel:4317"),
         ("otlpEndpoint", "http://me:hush@otel"),
         ("otlpHeaders", "hush"),
         ("otlpHeaders", "x token=hush"),
