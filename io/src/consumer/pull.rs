@@ -175,7 +175,7 @@ struct Place {
     depth: usize,
     /// Messages to ask for.
     messages: i64,
-    /// When the queue was last asked, and whether that brought all that there was.
+    /// When the queue was last asked, and when that brought all that there was.
     pace: Pace,
     /// When the answer at hand was asked for, and when it came.
     times: Option<(Instant, Instant)>,

@@ -1,4 +1,4 @@
-//! Files: what the page cache has is read on the spot, the rest on a helper thread; writes go into the page cache.
+//! Files: what memory has is read on the spot, the rest on a helper thread; writes go into the page cache.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, IoSlice, Write};
@@ -87,6 +87,17 @@ fn needs_waiting(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL))
 }
 
+/// Whether a file has no disk below it, so that a read has nothing to wait for.
+fn is_in_memory(file: &File) -> bool {
+    let mut system = std::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the descriptor is open, and the kernel writes one `statfs` into the room for one; all zeros is a valid one.
+    let system = unsafe {
+        libc::fstatfs(file.as_raw_fd(), system.as_mut_ptr());
+        system.assume_init()
+    };
+    system.f_type == libc::TMPFS_MAGIC
+}
+
 /// The extended attribute that holds a mark.
 fn attribute(name: &str) -> io::Result<std::ffi::CString> {
     std::ffi::CString::new(format!("user.{name}")).map_err(|_| io::ErrorKind::InvalidInput.into())
@@ -95,12 +106,16 @@ fn attribute(name: &str) -> io::Result<std::ffi::CString> {
 /// An open file.
 pub(super) struct DriverFile<D> {
     file: Arc<File>,
+    /// With what a read on the spot is asked for.
+    flags: libc::c_int,
     driver: PhantomData<D>,
 }
 
 impl<D: Driver> DriverFile<D> {
     pub(super) fn new(file: File) -> Self {
-        Self { file: Arc::new(file), driver: PhantomData }
+        // A file system in memory can't tell what would wait: nothing does.
+        let flags = if is_in_memory(&file) { 0 } else { libc::RWF_NOWAIT };
+        Self { file: Arc::new(file), flags, driver: PhantomData }
     }
 }
 
@@ -111,7 +126,7 @@ impl<D: Driver> HostFile for DriverFile<D> {
                 return Ok(0);
             }
             buffer.reserve(len);
-            match read_once(&self.file, offset, buffer, len, libc::RWF_NOWAIT) {
+            match read_once(&self.file, offset, buffer, len, self.flags) {
                 Err(error) if needs_waiting(&error) => {}
                 read => return read,
             }

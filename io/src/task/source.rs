@@ -79,7 +79,7 @@ struct Flow<D: Driver> {
     stopped_at: Option<Sequence>,
     /// Records given up since the breaker last looked.
     bad: u64,
-    /// When the source was last asked, and whether it gave all that it had.
+    /// When the source was last asked, and when it gave all that it had.
     pace: Pace,
     /// Why the task stops once everything before the record at fault is committed.
     stop: Option<ConnectError>,
