@@ -32,7 +32,7 @@ const SECONDS: u64 = 20;
 /// Left out at the beginning of each measurement: everything of it has just started.
 const WARM_SECONDS: u64 = 10;
 /// Before anything is measured: for so long a broker that has just started compiles itself, on the same cores.
-const BROKER_WARM_SECONDS: u64 = 30;
+const BROKER_WARM_SECONDS: u64 = 90;
 /// Lines a second meanwhile.
 const BROKER_WARM_RATE: u64 = 100_000;
 /// Shares of the capacity, in percent.
