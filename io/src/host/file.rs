@@ -15,12 +15,14 @@ use rmqc_core::limits::WRITE_VECTORS_MAX;
 
 use crate::driver::Driver;
 
-pub(super) fn open_read(path: &Path) -> io::Result<File> {
+/// A file to read, and whether its reads have nothing to wait for.
+pub(super) fn open_read(path: &Path) -> io::Result<(File, bool)> {
     let file = File::open(path)?;
     // A hint for the kernel's read-ahead; without it reading is only slower.
     // SAFETY: the descriptor is open, and the call takes no pointers.
     let _ = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_SEQUENTIAL) };
-    Ok(file)
+    let in_memory = is_in_memory(&file);
+    Ok((file, in_memory))
 }
 
 pub(super) fn open_append(path: &Path) -> io::Result<File> {
@@ -87,7 +89,7 @@ fn needs_waiting(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL))
 }
 
-/// Whether a file has no disk below it, so that a read has nothing to wait for.
+/// Whether a file has no disk below it. Not on a shard: a network may be asked.
 fn is_in_memory(file: &File) -> bool {
     let mut system = std::mem::MaybeUninit::<libc::statfs>::zeroed();
     // SAFETY: the descriptor is open, and the kernel writes one `statfs` into the room for one; all zeros is a valid one.
@@ -106,15 +108,15 @@ fn attribute(name: &str) -> io::Result<std::ffi::CString> {
 /// An open file.
 pub(super) struct DriverFile<D> {
     file: Arc<File>,
-    /// With what a read on the spot is asked for.
+    /// How a read on the spot is asked for.
     flags: libc::c_int,
     driver: PhantomData<D>,
 }
 
 impl<D: Driver> DriverFile<D> {
-    pub(super) fn new(file: File) -> Self {
+    pub(super) fn new(file: File, in_memory: bool) -> Self {
         // A file system in memory can't tell what would wait: nothing does.
-        let flags = if is_in_memory(&file) { 0 } else { libc::RWF_NOWAIT };
+        let flags = if in_memory { 0 } else { libc::RWF_NOWAIT };
         Self { file: Arc::new(file), flags, driver: PhantomData }
     }
 }

@@ -57,8 +57,8 @@ impl<D: Driver> Host for DriverHost<D> {
     fn open_read<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<Rc<dyn HostFile>>> {
         let path = path.to_owned();
         Box::pin(async move {
-            let file = D::unblock(move || file::open_read(&path)).await?;
-            Ok(Rc::new(file::DriverFile::<D>::new(file)) as Rc<dyn HostFile>)
+            let (file, in_memory) = D::unblock(move || file::open_read(&path)).await?;
+            Ok(Rc::new(file::DriverFile::<D>::new(file, in_memory)) as Rc<dyn HostFile>)
         })
     }
 
@@ -66,7 +66,7 @@ impl<D: Driver> Host for DriverHost<D> {
         let path = path.to_owned();
         Box::pin(async move {
             let file = D::unblock(move || file::open_append(&path)).await?;
-            Ok(Rc::new(file::DriverFile::<D>::new(file)) as Rc<dyn HostFile>)
+            Ok(Rc::new(file::DriverFile::<D>::new(file, false)) as Rc<dyn HostFile>)
         })
     }
 
