@@ -1,4 +1,4 @@
-//! The HTTP client of all who ask others.
+//! The HTTP client of all who ask another process.
 
 use std::time::Duration;
 

@@ -23,9 +23,9 @@ use crate::http::agent;
 const REPORTER: &str = "otlp";
 /// Longest time for one request.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
-/// A stop waits so long for the last values to be gathered,
+/// Longest time that a stop waits for the last values to be gathered.
 const GATHER_PATIENCE: Duration = Duration::from_secs(2);
-/// and, once the tasks have drained, so long for the collector to have them.
+/// Longest time that it waits, once the tasks have drained, for the collector to have them.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is sent at one time.

@@ -179,13 +179,11 @@ impl Room {
         }
         let (controller, mut running): (Controller, _) =
             start(settings, plane.port.clone(), Arc::clone(&plane.cluster), stores);
-        let rounds = match config.otlp.clone() {
-            Some(otlp) => {
-                let (port, monitored) = (Arc::clone(&plane.port), Arc::clone(&monitored));
-                Some(crate::otlp::start(otlp, config.worker_id.clone(), controller.clone(), port, monitored)?)
-            }
-            None => None,
+        let start_otlp = |otlp| {
+            let (port, monitored) = (Arc::clone(&plane.port), Arc::clone(&monitored));
+            crate::otlp::start(otlp, config.worker_id.clone(), controller.clone(), port, monitored)
         };
+        let rounds = config.otlp.clone().map(start_otlp).transpose()?;
         crate::reporters::start(&config, topic, &controller, &monitored);
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (close, closed) = oneshot::channel::<()>();

@@ -10,9 +10,9 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// Least time between two askings of something that had no more to give,
+/// Least time between two askings of something that had no more to give.
 pub const MOMENT: Duration = Duration::from_millis(1);
-/// and between what it gave and the next asking.
+/// Least time between what it gave and the next asking.
 const BREATH: Duration = Duration::from_micros(300);
 
 /// When something was last asked, and when it gave all that it had.

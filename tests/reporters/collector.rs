@@ -111,7 +111,8 @@ impl Request {
 
 /// The collector.
 pub struct Collector {
-    pub address: SocketAddr,
+    /// Its address, with the scheme.
+    pub url: String,
     status: Arc<AtomicU16>,
     requests: Arc<Mutex<Vec<Request>>>,
 }
@@ -119,7 +120,8 @@ pub struct Collector {
 impl Collector {
     /// Takes requests on threads of their own until the test ends.
     pub fn start() -> Self {
-        Self::listen(|socket| socket)
+        let (listener, address) = listener();
+        Self::listen(format!("http://{address}"), listener, |socket| socket)
     }
 
     /// The same behind TLS, with a certificate for `localhost` of no known authority: its PEM is given too.
@@ -133,12 +135,15 @@ impl Collector {
             let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
             rustls::StreamOwned::new(connection, socket)
         };
-        (Self::listen(wrapped), cert.pem())
+        let (listener, address) = listener();
+        (Self::listen(format!("https://localhost:{}", address.port()), listener, wrapped), cert.pem())
     }
 
-    fn listen<S: Read + Write>(wrapped: impl Fn(TcpStream) -> S + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+    fn listen<S: Read + Write>(
+        url: String,
+        listener: TcpListener,
+        wrapped: impl Fn(TcpStream) -> S + Send + Sync + 'static,
+    ) -> Self {
         let (status, requests) = (Arc::new(AtomicU16::new(200)), Arc::<Mutex<Vec<Request>>>::default());
         let (answers, taken, wrapped) = (Arc::clone(&status), Arc::clone(&requests), Arc::new(wrapped));
         std::thread::spawn(move || {
@@ -147,7 +152,12 @@ impl Collector {
                 std::thread::spawn(move || serve(wrapped(socket.unwrap()), &answers, &taken));
             }
         });
-        Self { address, status, requests }
+        Self { url, status, requests }
+    }
+
+    /// The line of a worker's configuration that names it.
+    pub fn setting(&self) -> String {
+        format!("otlpEndpoint={}", self.url)
     }
 
     /// From now on every request is answered so; what is refused is not kept.
@@ -193,6 +203,12 @@ impl Collector {
         let found = || self.requests.lock().unwrap().iter().find(|request| holds(request)).cloned();
         crate::support::wait_for("a request to the collector", deadline, found)
     }
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
 }
 
 fn serve(socket: impl Read + Write, status: &AtomicU16, requests: &Mutex<Vec<Request>>) {

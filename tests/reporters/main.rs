@@ -95,7 +95,7 @@ fn a_collector_gets_all_metrics_as_otlp_and_may_fail_and_come_back() {
     let dir = TempDir::new("reporters");
     let folder = dir.path();
     let collector = Collector::start();
-    let endpoint = format!("otlpEndpoint=http://{}", collector.address);
+    let endpoint = collector.setting();
     let settings = [&*endpoint, "otlpTraceSample=1", "otlpInterval=1000", "otlpHeaders=x-token=hush-hush, x-tenant=me"];
     let mut worker = Worker::start_with(folder, "embedded", &settings);
     let input = folder.join("in.txt");
@@ -139,7 +139,7 @@ fn a_stop_sends_what_was_counted_since_the_last_round() {
     let dir = TempDir::new("reporters");
     let folder = dir.path();
     let collector = Collector::start();
-    let endpoint = format!("otlpEndpoint=http://{}", collector.address);
+    let endpoint = collector.setting();
     let mut worker = Worker::start_with(folder, "embedded", &[&endpoint, "otlpTraceSample=1", "otlpInterval=3600000"]);
     collector.wait_for(DEADLINE, |request| request.metrics().next().is_some());
     let (input, output) = (folder.join("in.txt"), folder.join("out.txt"));
@@ -178,7 +178,7 @@ fn a_collector_behind_tls_is_trusted_if_its_authority_is() {
     let (collector, certificate) = Collector::start_safe();
     let authority = folder.join("authority.pem");
     std::fs::write(&authority, certificate).unwrap();
-    let endpoint = format!("otlpEndpoint=https://localhost:{}", collector.address.port());
+    let endpoint = collector.setting();
     let settings = [&*endpoint, "otlpInterval=1000"];
     let trusting = [("SSL_CERT_FILE", authority.to_str().unwrap())];
     let mut worker = Worker::start_in(folder, "embedded", &settings, &trusting);
@@ -192,7 +192,7 @@ fn a_collector_behind_tls_is_trusted_if_its_authority_is() {
     wait_until("a refusal", DEADLINE, || worker.log().contains("metrics can't be sent by OTLP"));
     worker.stop();
     let log = worker.log();
-    assert!(log.contains("certificate") && log.contains(&endpoint["otlpEndpoint=".len()..]), "{log}");
+    assert!(log.contains("certificate") && log.contains(&collector.url), "{log}");
     assert!(collector.is_empty(), "it was told though nobody trusts it");
 }
 

@@ -19,7 +19,7 @@ const TRACE_ID: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
 const SPAN_ID: u64 = 0xb7ad_6b71_6920_3331;
 
 fn worker(folder: &Path, collector: &Collector, share: &str) -> Worker {
-    let (endpoint, share) = (format!("otlpEndpoint=http://{}", collector.address), format!("otlpTraceSample={share}"));
+    let (endpoint, share) = (collector.setting(), format!("otlpTraceSample={share}"));
     Worker::start_with(folder, "embedded", &[&endpoint, &share, "otlpInterval=1000"])
 }
 

@@ -312,13 +312,18 @@ fn concealed(mut error: ConfigError, conf: &Properties, resolved: &Properties, s
     error
 }
 
+/// What follows `http://` or `https://`.
+fn without_scheme(address: &str) -> Option<&str> {
+    address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"))
+}
+
 /// Origins that may ask for changes, in lower case.
 fn origins(properties: &Properties, errors: &mut Vec<ConfigError>) -> Vec<String> {
     let key = &keys::HTTP_ALLOWED_ORIGINS;
     let given = key.text(properties).unwrap_or_default().split(',').map(str::trim).filter(|one| !one.is_empty());
     let origins: Vec<String> = given.map(|one| one.trim_end_matches('/').to_ascii_lowercase()).collect();
     for origin in &origins {
-        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let host = without_scheme(origin);
         if host.is_none_or(|host| host.is_empty() || host.contains(['/', '*', '@', '?', '#', ' '])) {
             let message = format!("\"{origin}\" is no origin");
             let remedy = "write each as https://HOST or https://HOST:PORT, without a path or *";
@@ -428,8 +433,7 @@ fn otlp(from: &Properties, errors: &mut Vec<ConfigError>) -> Option<OtlpConfig> 
     if endpoint.is_empty() {
         return None;
     }
-    let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
-    let host = host.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let host = without_scheme(endpoint).and_then(|rest| rest.split('/').next()).unwrap_or_default();
     if host.is_empty() || host.contains(['@', ' ']) || endpoint.contains(['?', '#']) {
         let name = keys::OTLP_ENDPOINT.name;
         let message =
