@@ -46,7 +46,7 @@ fn latency_is_measured_through_a_real_broker() {
     let sizes = [("RMQC_RATES", "100"), ("RMQC_SECONDS", "1"), ("RMQC_WARM_SECONDS", "1")];
     let expected = Expected {
         cases: &["100 lines a second, broker"],
-        sides: &["worker"],
+        sides: &["worker", "bare client"],
         rounds: 1,
         numbers: &["p50_ms", "uncorrected_p50_ms", "max_ms"],
     };

@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::null_broker::wire::{Request, whole_len};
@@ -15,6 +16,10 @@ const BUFFER_BYTES: usize = 512 << 10;
 const PULL_MESSAGES: i64 = 1_024;
 /// Where a message's queue offset stands.
 const QUEUE_OFFSET_AT: usize = 20;
+/// Where the length of a message's body stands, and the body behind it; hosts have IPv4 addresses.
+const BODY_LEN_AT: usize = 84;
+/// How long the broker may hold a pull that finds nothing.
+const SUSPEND: Duration = Duration::from_secs(15);
 
 /// Cuts answers off a socket.
 struct Answers {
@@ -156,15 +161,7 @@ pub fn pull(address: &str, topic: &str, queues: usize, wanted: Option<u64>) -> i
     let stream = connect(address)?;
     let mut out = stream.try_clone()?;
     let mut answers = Answers::new(stream);
-    let mut ask = |queue: usize, offset: i64| {
-        let head = head(
-            &format!(
-                r#"{{"code":11,"language":"OTHER","version":477,"opaque":{queue},"flag":0,"extFields":{{"consumerGroup":"bare","topic":"{topic}","queueId":"{queue}","queueOffset":"{offset}","maxMsgNums":"{PULL_MESSAGES}","sysFlag":"4","commitOffset":"0","suspendTimeoutMillis":"0","subscription":"*","subVersion":"0","expressionType":"TAG"}},"serializeTypeCurrentRPC":"JSON"}}"#
-            ),
-            0,
-        );
-        out.write_all(&head)
-    };
+    let mut ask = |queue, offset| out.write_all(&pull_request(topic, queue, offset, None));
     let mut next = vec![0_i64; queues];
     let (mut pulled, mut open) = (Pulled::default(), queues);
     for queue in 0..queues {
@@ -200,6 +197,73 @@ pub fn pull(address: &str, topic: &str, queues: usize, wanted: Option<u64>) -> i
         ask(queue, next[queue])?;
     }
     Ok(pulled)
+}
+
+/// A request for a queue's messages from an offset on; the broker may hold it for so long while there are none.
+fn pull_request(topic: &str, queue: usize, offset: i64, hold: Option<Duration>) -> Vec<u8> {
+    // A subscription is given; the request may be held.
+    let (flag, suspend_ms) = hold.map_or((4, 0), |hold| (4 | 2, hold.as_millis()));
+    head(
+        &format!(
+            r#"{{"code":11,"language":"OTHER","version":477,"opaque":{queue},"flag":0,"extFields":{{"consumerGroup":"bare","topic":"{topic}","queueId":"{queue}","queueOffset":"{offset}","maxMsgNums":"{PULL_MESSAGES}","sysFlag":"{flag}","commitOffset":"0","suspendTimeoutMillis":"{suspend_ms}","subscription":"*","subVersion":"0","expressionType":"TAG"}},"serializeTypeCurrentRPC":"JSON"}}"#
+        ),
+        0,
+    )
+}
+
+/// Reads all queues of a topic from their beginning as they fill, and shows each message's body, until `show` says that it
+/// was the last. One request a queue is under way; the broker holds it while there is nothing.
+///
+/// # Errors
+/// As for [`pull`].
+pub fn follow(
+    address: &str,
+    topic: &str,
+    queues: usize,
+    mut show: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let stream = connect(address)?;
+    let mut out = stream.try_clone()?;
+    let mut answers = Answers::new(stream);
+    let mut ask = |queue, offset| out.write_all(&pull_request(topic, queue, offset, Some(SUSPEND)));
+    let mut next = vec![0_i64; queues];
+    for queue in 0..queues {
+        ask(queue, 0)?;
+    }
+    let mut moved = Instant::now();
+    loop {
+        let (queue, code, found, shown) = answers.next(|answer| {
+            let queue = usize::try_from(answer.number("opaque")).map_err(io::Error::other)?;
+            let (found, bad) = count(answer.body, next[queue]);
+            if bad {
+                return Err(io::Error::other(format!("queue {queue}: the offsets after {} have a gap", next[queue])));
+            }
+            Ok((queue, answer.number("code"), found, bodies(answer.body).try_for_each(&mut show)))
+        })?;
+        match code {
+            0 => {
+                next[queue] += found;
+                moved = Instant::now();
+            }
+            19 | 20 if moved.elapsed() < PATIENCE => {}
+            code => return Err(io::Error::other(format!("the broker answers a pull with code {code}"))),
+        }
+        if shown.is_break() {
+            return Ok(());
+        }
+        ask(queue, next[queue])?;
+    }
+}
+
+/// The bodies of an answer's messages.
+fn bodies(mut messages: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let len = u32::from_be_bytes(*messages.first_chunk()?) as usize;
+        let (message, rest) = messages.split_at_checked(len.max(1))?;
+        messages = rest;
+        let (len, body) = message.get(BODY_LEN_AT..)?.split_first_chunk()?;
+        body.get(..u32::from_be_bytes(*len) as usize)
+    })
 }
 
 /// Counts messages by their lengths; tells whether an offset is not the next one.

@@ -71,8 +71,8 @@ pub fn file_to_topic(path: &Path, address: &str, topic: &str, queues: usize) -> 
     Ok(records)
 }
 
-/// A block of properties as the worker's sources give their records.
-fn properties() -> Vec<u8> {
+/// The block of properties as the worker's sources give their records.
+pub fn properties() -> Vec<u8> {
     let mut writer = PropertiesWriter::new(UniqueIds::new(Ipv4Addr::LOCALHOST, std::process::id(), 1));
     writer.write(NOW_MS, None, &Extensions::Empty, Some(NOW_MS)).unwrap().to_vec()
 }

@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,8 +15,10 @@ use super::per_record;
 use crate::support::broker::{RAISED_PULL_CAPS, RealBroker};
 use crate::support::worker::{Worker, file_sink, file_source, wait_bytes};
 use crate::support::{TempDir, unique};
+use crate::tool::bare::{Producer, follow};
+use crate::tool::floor::{properties, put_item};
 use crate::tool::lines;
-use crate::tool::machine::{monotonic_us, process_cpu};
+use crate::tool::machine::{monotonic_us, process_cpu, thread_cpu};
 use crate::tool::options::{Options, list, setting};
 use crate::tool::real_broker;
 use crate::tool::rounds::{Case, Side, compare_with};
@@ -40,6 +43,9 @@ const SHARES: &[u64] = &[25, 50, 75, 90];
 /// Between two looks at a file, and two writes: the finest step that does not take a core from those who are measured.
 const PAUSE: Duration = Duration::from_micros(200);
 const BLOCK_BYTES: usize = 256 << 10;
+
+/// Requests that the client with nothing around it may have under way.
+const WINDOW: usize = 64;
 
 /// A broker: a real one, or the worker's own (`RMQC_VIA=embedded`), which needs no Java.
 enum Via {
@@ -78,15 +84,15 @@ impl Via {
 
 /// Capacity, then its shares; or the rates that `RMQC_RATES` lists.
 pub fn run(options: &Options) {
-    let via = Via::chosen();
+    let via = &Via::chosen();
     let builds = Build::chosen(options);
     if matches!(via, Via::Real(_)) {
-        warm_up(&builds[0], &via);
+        warm_up(&builds[0], via);
     }
     let case = |name: String, primary| Case { scenario: "latency", name, primary };
     let absolute = list("RMQC_RATES", &[]);
     let rates: Vec<(String, u64)> = if absolute.is_empty() {
-        let sides = builds.iter().map(|build| Side::new(&build.name, || capacity(build, &via)));
+        let sides = builds.iter().map(|build| Side::new(&build.name, || capacity(build, via)));
         let case = case(format!("capacity, {}", via.name()), "records_per_second");
         let summary = compare_with(options, &case, &via.facts(), sides.collect());
         let most = summary["sides"][&builds[0].name]["records_per_second"]["median"].as_f64().unwrap();
@@ -96,9 +102,14 @@ pub fn run(options: &Options) {
         absolute.iter().map(|rate| (format!("{rate} lines a second"), *rate)).collect()
     };
     for (name, rate) in rates {
-        let sides = builds.iter().map(|build| Side::new(&build.name, || open_loop(build, &via, rate.max(1))));
+        let rate = rate.max(1);
+        let mut sides: Vec<Side> =
+            builds.iter().map(|build| Side::new(&build.name, move || open_loop(build, via, rate))).collect();
+        if let Via::Real(broker) = via {
+            sides.push(Side::new("bare client", move || bare(broker, rate)));
+        }
         let case = case(format!("{name}, {}", via.name()), "p99_ms");
-        compare_with(options, &case, &via.facts(), sides.collect());
+        compare_with(options, &case, &via.facts(), sides);
     }
 }
 
@@ -160,10 +171,15 @@ fn capacity(build: &Build, via: &Via) -> Value {
     throughput(records, LINE_BYTES, seconds, cpu)
 }
 
+/// How many lines one measurement at this rate leaves out at its beginning, and how many it writes.
+fn sizes(rate: u64) -> (u64, u64) {
+    let (warm, seconds) = (setting("RMQC_WARM_SECONDS", WARM_SECONDS), setting("RMQC_SECONDS", SECONDS));
+    (rate * warm, rate * (warm + seconds))
+}
+
 /// So many lines a second, each written when it is due, whatever comes out.
 fn open_loop(build: &Build, via: &Via, rate: u64) -> Value {
-    let (warm, seconds) = (setting("RMQC_WARM_SECONDS", WARM_SECONDS), setting("RMQC_SECONDS", SECONDS));
-    let (skipped, total) = (rate * warm, rate * (warm + seconds));
+    let (skipped, total) = sizes(rate);
     let mut way = Way::open(build, via, |source| std::fs::write(source, "").unwrap());
     let (cpu, stalls) = (process_cpu(way.worker.pid()), Stalls::watch());
     let source = way.source.clone();
@@ -172,21 +188,51 @@ fn open_loop(build: &Build, via: &Via, rate: u64) -> Value {
     writer.join().unwrap();
     let (cpu, stalls) = (process_cpu(way.worker.pid()) - cpu, stalls.end());
     way.worker.stop();
-    let mut told = json!({ "rate": rate, "records": total, "cpu_us_per_record": per_record(cpu, total) });
-    told["records_per_second"] = json!(rounded(arrived.per_second, 1));
-    told["repeated"] = json!(arrived.repeated);
-    told["machine_stalls"] = stalls;
-    for (histogram, prefix) in arrived.waits.iter().zip(["", "uncorrected_"]) {
-        for (name, value) in quantiles(histogram).as_object().unwrap() {
-            told[format!("{prefix}{name}")] = value.clone();
-        }
-    }
-    told
+    arrived.told(rate, cpu, stalls)
+}
+
+/// The same lines without files and worker: what has become due is a batch, and a line's wait ends when its message has
+/// come. CPU is that of the two threads.
+fn bare(broker: &RealBroker, rate: u64) -> Value {
+    let (skipped, total) = sizes(rate);
+    broker.free_old_messages();
+    let topic = unique("latency");
+    broker.create_topic(&topic, QUEUES);
+    let stalls = Stalls::watch();
+    let (arrived, cpu) = std::thread::scope(|threads| {
+        let sender = threads.spawn(|| {
+            let mut producer = Producer::connect(broker.address(), &topic, QUEUES as usize, WINDOW).unwrap();
+            let (properties, mut batch) = (properties(), Vec::new());
+            on_time(rate, total, |lines| {
+                batch.clear();
+                let lines = lines.chunks_exact(LINE_BYTES);
+                lines.for_each(|line| put_item(&mut batch, &line[..LINE_BYTES - 1], &properties));
+                producer.send(&batch).unwrap();
+            });
+            producer.finish().unwrap();
+            thread_cpu()
+        });
+        let cpu = thread_cpu();
+        let mut arrived = Arrived::of(total, skipped);
+        follow(broker.address(), &topic, QUEUES as usize, |line| {
+            arrived.take(line);
+            if arrived.distinct < total { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .unwrap();
+        let cpu = thread_cpu() - cpu;
+        (arrived, cpu + sender.join().unwrap())
+    });
+    arrived.told(rate, cpu, stalls.end())
 }
 
 fn write_on_time(path: &Path, rate: u64, total: u64) {
-    wakes_on_time();
     let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    on_time(rate, total, |lines| file.write_all(lines).unwrap());
+}
+
+/// Hands on so many lines a second, each when it is due, together with those that became due meanwhile.
+fn on_time(rate: u64, total: u64, mut hand_on: impl FnMut(&[u8])) {
+    wakes_on_time();
     let origin = monotonic_us() + 100_000;
     let due = |number: u64| origin + number * 1_000_000 / rate;
     let (mut number, mut block) = (0, Vec::new());
@@ -198,7 +244,9 @@ fn write_on_time(path: &Path, rate: u64, total: u64) {
             write_line(&mut block, due(number), number, LINE_BYTES);
             number += 1;
         }
-        file.write_all(&block).unwrap();
+        if !block.is_empty() {
+            hand_on(&block);
+        }
     }
 }
 
@@ -211,47 +259,77 @@ fn wakes_on_time() {
 struct Arrived {
     /// Since a line was due, and since it was written.
     waits: [Histogram<u64>; 2],
+    seen: Vec<bool>,
+    distinct: u64,
     repeated: u64,
-    per_second: f64,
+    /// Lines before this one are not measured.
+    skipped: u64,
+    /// When the first that is measured came, and the last.
+    between: Option<(Instant, Instant)>,
+}
+
+impl Arrived {
+    fn of(total: u64, skipped: u64) -> Self {
+        let histogram = || Histogram::<u64>::new_with_bounds(1, 600_000_000, 3).unwrap();
+        let seen = vec![false; usize::try_from(total).unwrap()];
+        Self { waits: [histogram(), histogram()], seen, distinct: 0, repeated: 0, skipped, between: None }
+    }
+
+    /// A line has come now.
+    fn take(&mut self, line: &[u8]) {
+        let (Some(number), Some((due, written))) = (number(line), since(line)) else {
+            panic!("a line that nobody wrote: {}", String::from_utf8_lossy(line));
+        };
+        let seen = &mut self.seen[usize::try_from(number).unwrap()];
+        if std::mem::replace(seen, true) {
+            self.repeated += 1;
+            return;
+        }
+        self.distinct += 1;
+        if number >= self.skipped {
+            let now = Instant::now();
+            self.between.get_or_insert((now, now)).1 = now;
+            self.waits[0].saturating_record(due.max(1));
+            self.waits[1].saturating_record(written.max(1));
+        }
+    }
+
+    fn told(&self, rate: u64, cpu: Duration, stalls: Value) -> Value {
+        let total = self.seen.len() as u64;
+        let seconds = self.between.map_or(1.0, |(first, last)| (last - first).as_secs_f64());
+        let measured = (total - self.skipped) as f64 / seconds;
+        let mut told = json!({ "rate": rate, "records": total, "cpu_us_per_record": per_record(cpu, total) });
+        told["records_per_second"] = json!(rounded(measured, 1));
+        told["repeated"] = json!(self.repeated);
+        told["machine_stalls"] = stalls;
+        for (histogram, prefix) in self.waits.iter().zip(["", "uncorrected_"]) {
+            for (name, value) in quantiles(histogram).as_object().unwrap() {
+                told[format!("{prefix}{name}")] = value.clone();
+            }
+        }
+        told
+    }
 }
 
 /// Reads the sink's file as it grows. A line's wait ends when its block has been read.
 fn read_arrivals(sink: &Path, total: u64, skipped: u64) -> Arrived {
     wakes_on_time();
-    let histogram = || Histogram::<u64>::new_with_bounds(1, 600_000_000, 3).unwrap();
-    let mut arrived = Arrived { waits: [histogram(), histogram()], repeated: 0, per_second: 0.0 };
-    let mut seen = vec![false; usize::try_from(total).unwrap()];
-    let (mut distinct, mut offset) = (0, 0);
+    let mut arrived = Arrived::of(total, skipped);
+    let mut offset = 0;
     let file = File::open(sink).unwrap();
     let mut block = vec![0; BLOCK_BYTES];
-    let (mut moved, mut first) = (Instant::now(), None);
-    while distinct < total {
-        assert!(moved.elapsed() < PATIENCE, "stands still after {distinct} of {total} lines");
+    let mut moved = Instant::now();
+    while arrived.distinct < total {
+        assert!(moved.elapsed() < PATIENCE, "stands still after {} of {total} lines", arrived.distinct);
         let read = file.read_at(&mut block, offset).unwrap();
         let whole = read / LINE_BYTES * LINE_BYTES;
         if whole == 0 {
             std::thread::sleep(PAUSE);
             continue;
         }
-        for line in block[..whole].chunks_exact(LINE_BYTES) {
-            let (Some(number), Some((due, written))) = (number(line), since(line)) else {
-                panic!("a line that nobody wrote: {}", String::from_utf8_lossy(line));
-            };
-            let seen = &mut seen[usize::try_from(number).unwrap()];
-            if std::mem::replace(seen, true) {
-                arrived.repeated += 1;
-                continue;
-            }
-            distinct += 1;
-            if number >= skipped {
-                first.get_or_insert_with(Instant::now);
-                arrived.waits[0].saturating_record(due.max(1));
-                arrived.waits[1].saturating_record(written.max(1));
-            }
-        }
+        block[..whole].chunks_exact(LINE_BYTES).for_each(|line| arrived.take(line));
         offset += whole as u64;
         moved = Instant::now();
     }
-    arrived.per_second = (total - skipped) as f64 / first.map_or(1.0, |first| first.elapsed().as_secs_f64());
     arrived
 }
