@@ -31,7 +31,7 @@ fn as_the_tool() {
 fn clients_of_one_broker_are_measured_beside_the_worker() {
     let cases: &[&str] =
         &["file to topic, 100 B", "topic to file, 100 B, 32 an answer", "topic to file, 100 B, 1024 an answer"];
-    let sides = ["worker", "bare client", "java client"];
+    let sides = ["worker", "own client", "bare client", "java client"];
     measure("--rounds 1 broker", SMALL, &Expected::throughput(cases, &sides, 1));
 }
 

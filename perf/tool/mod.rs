@@ -7,6 +7,7 @@ pub mod lines;
 pub mod machine;
 pub mod null_broker;
 pub mod options;
+pub mod own_client;
 pub mod peer;
 pub mod real_broker;
 pub mod report;

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use super::{Results, Summary, shown};
 
 /// Sides that the table has columns for, and what they are called there.
-const COLUMNS: [(&str, &str); 5] = [
+const COLUMNS: [(&str, &str); 6] = [
     ("worker", "rmqc-fast"),
     ("floor", "floor"),
+    ("own client", "its client alone"),
     ("bare client", "bare client"),
     ("java client", "Java client"),
     ("kafka connect", "Kafka Connect"),

@@ -190,8 +190,8 @@ mod tests {
         assert_eq!((results.summaries.len(), results.rounds, results.others.len()), (2, 1, 0));
         let table = table(&results);
         let rows: Vec<&str> = table.lines().collect();
-        assert_eq!(rows[2], "| file to <null> | 0.25 µs, 3.46 M/s | 0.125 µs, 3.46 M/s | – | – | – |");
-        assert_eq!(rows[3], "| file to topic | noisy: ±3.5 % | – | – | noisy: ±3.5 % | – |");
+        assert_eq!(rows[2], "| file to <null> | 0.25 µs, 3.46 M/s | 0.125 µs, 3.46 M/s | – | – | – | – |");
+        assert_eq!(rows[3], "| file to topic | noisy: ±3.5 % | – | – | – | noisy: ±3.5 % | – |");
         let page = page(&results);
         assert!(page.contains("<svg") && page.contains("file to &lt;null&gt;") && page.contains("a &amp; b"), "{page}");
         assert!(!page.contains("77.7") && !page.contains("88.8"), "numbers of a noisy case are shown");
@@ -242,7 +242,7 @@ mod tests {
             assert!(page.contains(&svg::escaped(summary.text("case"))), "{}", summary.text("case"));
         }
         assert!(page.matches("<tr>").count() >= results.others.len() && page.ends_with("</html>\n"));
-        assert!(table(&results).lines().all(|line| line.matches('|').count() == 7));
+        assert!(table(&results).lines().all(|line| line.matches('|').count() == 8));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -11,11 +11,12 @@ use super::per_record;
 use crate::support::broker::{RAISED_PULL_CAPS, RealBroker};
 use crate::support::worker::{file_sink, file_source, wait_bytes};
 use crate::support::{TempDir, wait_until};
-use crate::tool::bare::{Producer, pull};
+use crate::tool::bare::{Producer, Pulled, pull};
 use crate::tool::floor::{batches, file_to_topic};
 use crate::tool::lines::{self, Tally};
 use crate::tool::machine::{process_cpu, thread_cpu};
 use crate::tool::options::{Options, list, setting};
+use crate::tool::own_client;
 use crate::tool::peer::rocketmq::RocketClient;
 use crate::tool::real_broker;
 use crate::tool::rounds::{Case, Side, compare_with};
@@ -121,14 +122,26 @@ impl Stage {
     }
 
     fn send_bare(&self) -> Value {
+        let address = self.broker.address();
+        self.sent_by(|topic, batches| {
+            let mut producer = Producer::connect(address, topic, QUEUES as usize, WINDOW).unwrap();
+            batches.iter().for_each(|batch| producer.send(batch).unwrap());
+            producer.finish().unwrap();
+        })
+    }
+
+    fn send_own(&self) -> Value {
+        let (address, window) = (self.broker.address(), u32::try_from(WINDOW).unwrap());
+        self.sent_by(|topic, batches| own_client::send(address, topic, QUEUES as usize, window, batches))
+    }
+
+    /// All lines, in batches made beforehand, sent by one thread.
+    fn sent_by(&self, send: impl FnOnce(&str, Vec<Vec<u8>>) + Send) -> Value {
         let topic = self.new_topic();
         let batches = batches(&self.file, BATCH_BYTES, BATCH_MESSAGES).unwrap();
         let broker = process_cpu(self.broker.pid());
-        let (began, cpu) = (Instant::now(), thread_cpu());
-        let mut producer = Producer::connect(self.broker.address(), &topic, QUEUES as usize, WINDOW).unwrap();
-        batches.iter().for_each(|batch| producer.send(batch).unwrap());
-        producer.finish().unwrap();
-        let cpu = thread_cpu() - cpu;
+        let began = Instant::now();
+        let ((), cpu) = on_a_thread(|| send(&topic, batches));
         wait_count("records in the topic", self.records, || self.stored(&topic));
         let mut told = throughput(self.records, self.bytes, began.elapsed().as_secs_f64(), cpu);
         self.tell_broker(&mut told, broker);
@@ -136,10 +149,20 @@ impl Stage {
     }
 
     fn take_bare(&self, topic: &str) -> Value {
+        let address = self.broker.address();
+        self.pulled_by(|| pull(address, topic, QUEUES as usize, None).unwrap())
+    }
+
+    fn take_own(&self, topic: &str) -> Value {
+        let address = self.broker.address();
+        self.pulled_by(|| own_client::pull(address, topic, QUEUES))
+    }
+
+    /// The whole topic, read by one thread.
+    fn pulled_by(&self, pull: impl FnOnce() -> Pulled + Send) -> Value {
         let broker = process_cpu(self.broker.pid());
-        let (began, cpu) = (Instant::now(), thread_cpu());
-        let pulled = pull(self.broker.address(), topic, QUEUES as usize, None).unwrap();
-        let cpu = thread_cpu() - cpu;
+        let began = Instant::now();
+        let (pulled, cpu) = on_a_thread(pull);
         let mut told = throughput(self.records, self.bytes, began.elapsed().as_secs_f64(), cpu);
         assert_eq!(pulled.messages, self.records, "messages were lost");
         told["messages_per_answer"] = json!(pulled.messages as f64 / pulled.answers.max(1) as f64);
@@ -163,11 +186,17 @@ impl Stage {
         told
     }
 
-    fn tell_broker(&self, told: &mut Value, before: std::time::Duration) {
+    fn tell_broker(&self, told: &mut Value, before: Duration) {
         let cpu = process_cpu(self.broker.pid()) - before;
         add_beside(told, cpu);
         told["broker_cpu_us_per_record"] = json!(per_record(cpu, self.records));
     }
+}
+
+/// Does work on a thread of its own: an executor leaves its thread with a timer that interrupts system calls. Gives the
+/// thread's CPU time.
+fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> (T, Duration) {
+    std::thread::scope(|threads| threads.spawn(|| (work(), thread_cpu())).join()).unwrap()
 }
 
 /// Every line is in a file once; then the file goes, for the room that it takes.
@@ -194,6 +223,7 @@ pub fn run(options: &Options) {
                 let case = case(format!("file to topic, {bytes} B"));
                 let mut sides: Vec<Side> =
                     builds.iter().map(|build| Side::new(&build.name, || stage.send(build))).collect();
+                sides.push(Side::new("own client", || stage.send_own()));
                 sides.push(Side::new("bare client", || stage.send_bare()));
                 sides.extend(client.iter().map(|client| Side::new("java client", || stage.send_java(client))));
                 compare_with(options, &case, stage.facts(), sides);
@@ -202,6 +232,7 @@ pub fn run(options: &Options) {
             let case = case(format!("topic to file, {bytes} B, {caps} an answer"));
             let mut sides: Vec<Side> =
                 builds.iter().map(|build| Side::new(&build.name, || stage.take(build, &topic))).collect();
+            sides.push(Side::new("own client", || stage.take_own(&topic)));
             sides.push(Side::new("bare client", || stage.take_bare(&topic)));
             let (stage, topic) = (&stage, &topic);
             let java = |client| Side::new("java client", move || stage.take_java(client, topic, at_once));
