@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use super::null_broker::wire::{Request, whole_len};
 
 /// A broker that answers nothing for so long has a problem.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Room for reading.
 const BUFFER_BYTES: usize = 512 << 10;
 /// Messages asked for at once; the broker caps it by its own settings.
-const PULL_MESSAGES: i64 = 1_024;
+pub const PULL_MESSAGES: i64 = 1_024;
 /// Where a message's queue offset stands.
 const QUEUE_OFFSET_AT: usize = 20;
 /// Where the length of a message's body stands, and the body behind it; hosts have IPv4 addresses.
@@ -158,28 +158,13 @@ pub struct Pulled {
 /// # Errors
 /// When the broker refuses, an offset is wrong, or the connection fails.
 pub fn pull(address: &str, topic: &str, queues: usize, wanted: Option<u64>) -> io::Result<Pulled> {
-    let stream = connect(address)?;
-    let mut out = stream.try_clone()?;
-    let mut answers = Answers::new(stream);
-    let mut ask = |queue, offset| out.write_all(&pull_request(topic, queue, offset, None));
-    let mut next = vec![0_i64; queues];
+    let mut reader = Reader::connect(address, topic, queues, None)?;
     let (mut pulled, mut open) = (Pulled::default(), queues);
-    for queue in 0..queues {
-        ask(queue, 0)?;
-    }
     let began = Instant::now();
     while open > 0 {
-        let (queue, code, found, bad) = answers.next(|answer| {
-            let queue = usize::try_from(answer.number("opaque")).map_err(io::Error::other)?;
-            let (found, bad) = count(answer.body, next[queue]);
-            Ok((queue, answer.number("code"), found, bad))
-        })?;
-        if bad {
-            return Err(io::Error::other(format!("queue {queue}: the offsets after {} have a gap", next[queue])));
-        }
+        let (queue, code, found) = reader.next(|_| ())?;
         match code {
             0 => {
-                next[queue] += found;
                 pulled.messages += found.unsigned_abs();
                 pulled.answers += 1;
             }
@@ -194,9 +179,51 @@ pub fn pull(address: &str, topic: &str, queues: usize, wanted: Option<u64>) -> i
         if wanted.is_some_and(|wanted| pulled.messages >= wanted) {
             return Ok(pulled);
         }
-        ask(queue, next[queue])?;
+        reader.ask(queue)?;
     }
     Ok(pulled)
+}
+
+/// How far the queues of a topic are read.
+struct Reader<'a> {
+    answers: Answers,
+    out: TcpStream,
+    topic: &'a str,
+    /// How long the broker may hold a pull.
+    hold: Option<Duration>,
+    next: Vec<i64>,
+}
+
+impl<'a> Reader<'a> {
+    /// Connects, and asks each queue for its first messages.
+    fn connect(address: &str, topic: &'a str, queues: usize, hold: Option<Duration>) -> io::Result<Self> {
+        let stream = connect(address)?;
+        let out = stream.try_clone()?;
+        let mut reader = Self { answers: Answers::new(stream), out, topic, hold, next: vec![0; queues] };
+        (0..queues).try_for_each(|queue| reader.ask(queue))?;
+        Ok(reader)
+    }
+
+    /// Asks a queue for its next messages.
+    fn ask(&mut self, queue: usize) -> io::Result<()> {
+        self.out.write_all(&pull_request(self.topic, queue, self.next[queue], self.hold))
+    }
+
+    /// Waits for an answer and shows its messages; gives its queue, its code and their number.
+    fn next(&mut self, show: impl FnOnce(&[u8])) -> io::Result<(usize, i64, i64)> {
+        let next = &mut self.next;
+        self.answers.next(|answer| {
+            let queue = usize::try_from(answer.number("opaque")).map_err(io::Error::other)?;
+            let (found, bad) = count(answer.body, next[queue]);
+            if bad {
+                return Err(io::Error::other(format!("queue {queue}: the offsets after {} have a gap", next[queue])));
+            }
+            let code = answer.number("code");
+            next[queue] += if code == 0 { found } else { 0 };
+            show(answer.body);
+            Ok((queue, code, found))
+        })
+    }
 }
 
 /// A request for a queue's messages from an offset on; the broker may hold it for so long while there are none.
@@ -222,36 +249,20 @@ pub fn follow(
     queues: usize,
     mut show: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    let stream = connect(address)?;
-    let mut out = stream.try_clone()?;
-    let mut answers = Answers::new(stream);
-    let mut ask = |queue, offset| out.write_all(&pull_request(topic, queue, offset, Some(SUSPEND)));
-    let mut next = vec![0_i64; queues];
-    for queue in 0..queues {
-        ask(queue, 0)?;
-    }
+    let mut reader = Reader::connect(address, topic, queues, Some(SUSPEND))?;
     let mut moved = Instant::now();
     loop {
-        let (queue, code, found, shown) = answers.next(|answer| {
-            let queue = usize::try_from(answer.number("opaque")).map_err(io::Error::other)?;
-            let (found, bad) = count(answer.body, next[queue]);
-            if bad {
-                return Err(io::Error::other(format!("queue {queue}: the offsets after {} have a gap", next[queue])));
-            }
-            Ok((queue, answer.number("code"), found, bodies(answer.body).try_for_each(&mut show)))
-        })?;
+        let mut shown = ControlFlow::Continue(());
+        let (queue, code, _) = reader.next(|body| shown = bodies(body).try_for_each(&mut show))?;
         match code {
-            0 => {
-                next[queue] += found;
-                moved = Instant::now();
-            }
+            0 => moved = Instant::now(),
             19 | 20 if moved.elapsed() < PATIENCE => {}
             code => return Err(io::Error::other(format!("the broker answers a pull with code {code}"))),
         }
         if shown.is_break() {
             return Ok(());
         }
-        ask(queue, next[queue])?;
+        reader.ask(queue)?;
     }
 }
 

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rmqc_io::driver::bell::Bell;
 use rmqc_io::driver::epoll::Epoll;
@@ -18,12 +17,8 @@ use rmqc_io::remoting::code::{request, response};
 use rmqc_io::remoting::connection::{Connection, Request};
 use rmqc_io::remoting::pulled::PulledMessages;
 
-use super::bare::Pulled;
+use super::bare::{PATIENCE, PULL_MESSAGES, Pulled};
 
-/// A broker that answers nothing for so long has a problem.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Messages asked for at once; the broker caps it by its own settings.
-const PULL_MESSAGES: i64 = 1_024;
 /// A subscription is given.
 const FLAG: i64 = 4;
 

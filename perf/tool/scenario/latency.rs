@@ -113,6 +113,12 @@ pub fn run(options: &Options) {
     }
 }
 
+fn make_topic(broker: &RealBroker, topic: &str) {
+    // What was measured before is gigabytes, in memory if the folder is there.
+    broker.free_old_messages();
+    broker.create_topic(topic, QUEUES);
+}
+
 /// A worker with a source and a sink of one topic, and their files.
 struct Way {
     worker: Worker,
@@ -128,9 +134,7 @@ impl Way {
         let home = TempDir::new("latency");
         let topic = unique("latency");
         if let Via::Real(broker) = via {
-            // What was measured before is gigabytes, in memory if the folder is there.
-            broker.free_old_messages();
-            broker.create_topic(&topic, QUEUES);
+            make_topic(broker, &topic);
         }
         let (source, sink) = (home.file("in.txt"), home.file("out.txt"));
         fill(&source);
@@ -195,9 +199,8 @@ fn open_loop(build: &Build, via: &Via, rate: u64) -> Value {
 /// come. CPU is that of the two threads.
 fn bare(broker: &RealBroker, rate: u64) -> Value {
     let (skipped, total) = sizes(rate);
-    broker.free_old_messages();
     let topic = unique("latency");
-    broker.create_topic(&topic, QUEUES);
+    make_topic(broker, &topic);
     let stalls = Stalls::watch();
     let (arrived, cpu) = std::thread::scope(|threads| {
         let sender = threads.spawn(|| {
@@ -216,7 +219,7 @@ fn bare(broker: &RealBroker, rate: u64) -> Value {
         let mut arrived = Arrived::of(total, skipped);
         follow(broker.address(), &topic, QUEUES as usize, |line| {
             arrived.take(line);
-            if arrived.distinct < total { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if arrived.is_complete() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .unwrap();
         let cpu = thread_cpu() - cpu;
@@ -264,15 +267,17 @@ struct Arrived {
     repeated: u64,
     /// Lines before this one are not measured.
     skipped: u64,
-    /// When the first that is measured came, and the last.
-    between: Option<(Instant, Instant)>,
+    /// When the first that is measured came.
+    first: Option<Instant>,
+    /// When all were there.
+    last: Option<Instant>,
 }
 
 impl Arrived {
     fn of(total: u64, skipped: u64) -> Self {
         let histogram = || Histogram::<u64>::new_with_bounds(1, 600_000_000, 3).unwrap();
         let seen = vec![false; usize::try_from(total).unwrap()];
-        Self { waits: [histogram(), histogram()], seen, distinct: 0, repeated: 0, skipped, between: None }
+        Self { waits: [histogram(), histogram()], seen, distinct: 0, repeated: 0, skipped, first: None, last: None }
     }
 
     /// A line has come now.
@@ -287,16 +292,22 @@ impl Arrived {
         }
         self.distinct += 1;
         if number >= self.skipped {
-            let now = Instant::now();
-            self.between.get_or_insert((now, now)).1 = now;
+            self.first.get_or_insert_with(Instant::now);
             self.waits[0].saturating_record(due.max(1));
             self.waits[1].saturating_record(written.max(1));
         }
+        if self.is_complete() {
+            self.last = Some(Instant::now());
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.distinct == self.seen.len() as u64
     }
 
     fn told(&self, rate: u64, cpu: Duration, stalls: Value) -> Value {
         let total = self.seen.len() as u64;
-        let seconds = self.between.map_or(1.0, |(first, last)| (last - first).as_secs_f64());
+        let seconds = self.first.zip(self.last).map_or(1.0, |(first, last)| (last - first).as_secs_f64());
         let measured = (total - self.skipped) as f64 / seconds;
         let mut told = json!({ "rate": rate, "records": total, "cpu_us_per_record": per_record(cpu, total) });
         told["records_per_second"] = json!(rounded(measured, 1));
@@ -319,7 +330,7 @@ fn read_arrivals(sink: &Path, total: u64, skipped: u64) -> Arrived {
     let file = File::open(sink).unwrap();
     let mut block = vec![0; BLOCK_BYTES];
     let mut moved = Instant::now();
-    while arrived.distinct < total {
+    while !arrived.is_complete() {
         assert!(moved.elapsed() < PATIENCE, "stands still after {} of {total} lines", arrived.distinct);
         let read = file.read_at(&mut block, offset).unwrap();
         let whole = read / LINE_BYTES * LINE_BYTES;
