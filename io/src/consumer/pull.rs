@@ -40,9 +40,13 @@ const PULL_MESSAGES_MAX: i64 = 1024;
 const PULL_MESSAGES_MIN: i64 = 32;
 /// Bytes that an answer is to bring, about: larger ones save no time, and are out of the caches before they are read.
 const PULL_BYTES: i64 = 256 * 1024;
-/// Bytes that wait to be put before a queue of which some wait is read on: enough to keep a task busy, and little enough
-/// to be still in the caches when they are put.
+/// Bytes on their way or waiting to be put, before more is asked of a queue of which some are or do: enough to keep the
+/// broker at work while a task puts, and little enough to be still in the caches when they are put.
 const READ_AHEAD_BYTES: usize = 2 * 1024 * 1024;
+/// An answer that takes as often as long as this allows for as many times as many bytes, up to a bound.
+const LONG_WAY: Duration = Duration::from_millis(4);
+/// The bound.
+const READ_AHEAD_TIMES_MAX: usize = 8;
 /// Requests in flight for one queue.
 const DEPTH_MAX: usize = 6;
 /// First guess of the messages in an answer: the default cap of brokers.
@@ -81,6 +85,8 @@ pub struct Pulled {
 #[derive(Clone)]
 pub struct Budget {
     used: Rc<Cell<usize>>,
+    /// Bytes that answers on their way bring, as far as can be guessed.
+    on_the_way: Rc<Cell<usize>>,
     limit: usize,
     freed: Event,
     /// The task's part of the shard's memory.
@@ -93,7 +99,7 @@ impl Budget {
     /// A budget of so many bytes, within what the shard has; `used` of them are taken.
     #[must_use]
     pub fn new(limit: usize, share: Share, used: Rc<Cell<usize>>, steps: Rc<Steps>) -> Self {
-        Self { used, limit, freed: Event::default(), share: Rc::new(share), steps }
+        Self { used, on_the_way: Rc::default(), limit, freed: Event::default(), share: Rc::new(share), steps }
     }
 
     fn take(&self, bytes: usize) {
@@ -108,10 +114,40 @@ impl Budget {
         self.freed.notify();
     }
 
-    /// Whether a queue is to be read on, of which something is on its way or `waits` already or not.
-    fn has_room(&self, waits: bool) -> bool {
-        let limit = if waits { self.limit.min(READ_AHEAD_BYTES) } else { self.limit };
-        self.used.get() < limit && !self.share.is_full()
+    /// Whether a queue of which nothing is there or on its way is to be read on.
+    fn has_room(&self) -> bool {
+        self.used.get() < self.limit && !self.share.is_full()
+    }
+
+    /// The same for a queue of which something is; its answers take so long.
+    fn has_room_ahead(&self, took: Duration) -> bool {
+        let near = self.used.get().saturating_add(self.on_the_way.get());
+        self.has_room() && near < read_ahead_bytes(took)
+    }
+}
+
+/// Bytes to have on their way or waiting when answers take so long: what is on a long way is not in the caches yet.
+fn read_ahead_bytes(took: Duration) -> usize {
+    let ways = took.as_micros() / LONG_WAY.as_micros();
+    READ_AHEAD_BYTES.saturating_mul(usize::try_from(ways).unwrap_or(usize::MAX).clamp(1, READ_AHEAD_TIMES_MAX))
+}
+
+/// Bytes that an answer on its way is to bring, until it has come or is given up.
+struct OnTheWay {
+    all: Rc<Cell<usize>>,
+    bytes: usize,
+}
+
+impl OnTheWay {
+    fn new(all: &Rc<Cell<usize>>, bytes: usize) -> Self {
+        all.set(all.get().saturating_add(bytes));
+        Self { all: all.clone(), bytes }
+    }
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        self.all.set(self.all.get().saturating_sub(self.bytes));
     }
 }
 
@@ -159,8 +195,9 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response, CallError>>>>;
 
 struct InFlight {
     offset: i64,
-    asked: Option<Instant>,
+    asked: Instant,
     answer: Answer,
+    bytes: OnTheWay,
 }
 
 /// The reader's place and its guesses.
@@ -175,6 +212,10 @@ struct Place {
     depth: usize,
     /// Messages to ask for.
     messages: i64,
+    /// Bytes of a message, about.
+    message_bytes: i64,
+    /// How long the last answer took that did not have to wait for its messages.
+    took: Duration,
     /// When the queue was last asked, and when that brought all that there was.
     pace: Pace,
     /// When the answer at hand was asked for, and when it came.
@@ -184,14 +225,16 @@ struct Place {
 impl Place {
     fn at(offset: i64) -> Self {
         let (depth, messages) = (1, PULL_MESSAGES_MAX);
-        Self { expected: offset, ask: offset, step: STEP_FIRST, depth, messages, pace: Pace::default(), times: None }
+        let (message_bytes, took, pace, times) = (0, Duration::ZERO, Pace::default(), None);
+        Self { expected: offset, ask: offset, step: STEP_FIRST, depth, messages, message_bytes, took, pace, times }
     }
 
     /// Learns from an answer that brought `count` messages of so many bytes and left the queue's end at `max_offset`.
     fn learn(&mut self, count: i64, bytes: i64, max_offset: i64) {
         self.pace.gave(self.expected >= max_offset);
         if count > 0 {
-            self.ask_for(bytes / count);
+            self.message_bytes = bytes / count;
+            self.ask_for(self.message_bytes);
             // What an answer brought is all that one can bring only if it left some.
             let least = if self.pace.had_no_more() { self.step } else { 0 };
             self.step = count.max(least).min(self.messages);
@@ -205,6 +248,13 @@ impl Place {
         if wanted < self.messages / 2 || wanted / 2 > self.messages {
             self.messages = wanted;
         }
+    }
+
+    /// Bytes that the answer to the next request brings, about, if the queue ends at `max_offset`. One that has to be waited
+    /// for may as well bring nothing.
+    fn guess_bytes(&self, max_offset: i64) -> usize {
+        let messages = self.step.min(max_offset.saturating_sub(self.ask)).max(0);
+        usize::try_from(messages.saturating_mul(self.message_bytes)).unwrap_or(0)
     }
 
     fn restart_at(&mut self, offset: i64) {
@@ -226,7 +276,7 @@ impl<D: Driver> Puller<D> {
                 return;
             }
             if in_flight.is_empty() {
-                if !self.wait_for_room(closing).await {
+                if !self.wait_for_room(place.took, closing).await {
                     return;
                 }
                 if let Some(rest) = place.pace.rest() {
@@ -244,7 +294,11 @@ impl<D: Driver> Puller<D> {
                 First::A(outcome) => outcome,
                 First::B(()) => continue,
             };
-            place.times = next.asked.map(|asked| (asked, Instant::now()));
+            if next.bytes.bytes > 0 {
+                place.took = next.asked.elapsed();
+            }
+            drop(next.bytes);
+            place.times = self.budget.steps.traces().now().map(|came| (next.asked, came));
             match outcome.map_err(Trouble::Call).and_then(|answer| self.accept(next.offset, answer, &mut place)) {
                 Ok(Continue::Next) => failures = self.went_well(),
                 Ok(Continue::Afresh) => {
@@ -273,14 +327,15 @@ impl<D: Driver> Puller<D> {
     }
 
     /// Waits until the task has taken enough; false when the reader is to end.
-    async fn wait_for_room(&self, closing: u64) -> bool {
+    async fn wait_for_room(&self, took: Duration, closing: u64) -> bool {
         loop {
             let freed = (self.budget.freed.seen(), self.budget.share.freed().seen());
             if self.buffer.closed.get() {
                 return false;
             }
             let waits = !self.buffer.ready.borrow().is_empty();
-            if self.budget.has_room(waits) {
+            let has_room = if waits { self.budget.has_room_ahead(took) } else { self.budget.has_room() };
+            if has_room {
                 return true;
             }
             let _waiting = Passage::begin(Some(self.budget.steps.clone()), Step::Pull, Manner::Blocked);
@@ -292,7 +347,7 @@ impl<D: Driver> Puller<D> {
     async fn fill(&self, in_flight: &mut VecDeque<InFlight>, place: &mut Place) -> Result<(), CallError> {
         while in_flight.len() < place.depth.max(1) {
             let is_first = in_flight.is_empty();
-            if !is_first && !self.budget.has_room(true) {
+            if !is_first && !self.budget.has_room_ahead(place.took) {
                 return Ok(());
             }
             let connection = self.client.connection(&self.target.address).await?;
@@ -301,8 +356,9 @@ impl<D: Driver> Puller<D> {
             let answer = connection.call(&self.request(place, is_first), timeout);
             in_flight.push_back(InFlight {
                 offset: place.ask,
-                asked: self.budget.steps.traces().now(),
+                asked: Instant::now(),
                 answer: Box::pin(answer),
+                bytes: OnTheWay::new(&self.budget.on_the_way, place.guess_bytes(self.buffer.max_offset.get())),
             });
             place.ask = place.ask.saturating_add(place.step);
         }
@@ -490,6 +546,47 @@ enum Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::memory::Memory;
+
+    #[test]
+    fn what_is_on_its_way_counts_for_queues_that_have_something_already() {
+        let (memory, times) = (Memory::new(u64::MAX), Rc::default());
+        let steps = Rc::new(Steps::new(&[Step::Pull], Rc::default(), times));
+        let budget = Budget::new(4 * READ_AHEAD_BYTES, memory.share(), Rc::default(), steps);
+        let room = |took| (budget.has_room(), budget.has_room_ahead(took));
+        let (near, far) = (LONG_WAY, LONG_WAY * 3);
+        let way = OnTheWay::new(&budget.on_the_way, READ_AHEAD_BYTES - 1);
+        assert_eq!(room(near), (true, true));
+        budget.take(1);
+        assert_eq!((room(near), room(far)), ((true, false), (true, true)));
+        budget.take(2 * READ_AHEAD_BYTES);
+        assert_eq!((room(far), room(LONG_WAY * 100)), ((true, false), (true, true)));
+        drop(way);
+        assert_eq!((room(far), room(near)), ((true, true), (true, false)));
+        budget.take(2 * READ_AHEAD_BYTES);
+        assert_eq!(room(LONG_WAY * 100), (false, false), "the task's own limit");
+        budget.give_back(4 * READ_AHEAD_BYTES);
+        assert_eq!(room(near), (true, true));
+    }
+
+    #[test]
+    fn a_longer_way_has_room_for_more_up_to_a_bound() {
+        let times = |took: Duration| read_ahead_bytes(took) / READ_AHEAD_BYTES;
+        let of = [Duration::ZERO, LONG_WAY * 2 - Duration::from_micros(1), LONG_WAY * 2, LONG_WAY * 7, Duration::MAX];
+        assert_eq!(of.map(times), [1, 1, 2, 7, READ_AHEAD_TIMES_MAX]);
+    }
+
+    #[test]
+    fn the_bytes_of_an_answer_are_guessed_from_those_before_it() {
+        let mut place = Place::at(100);
+        assert_eq!(place.guess_bytes(1_000), 0, "nothing is known yet");
+        (place.expected, place.ask) = (132, 132);
+        place.learn(32, 3_200, 1_000);
+        assert_eq!(place.guess_bytes(1_000), 3_200);
+        assert_eq!(place.guess_bytes(142), 1_000, "ten are left");
+        assert_eq!(place.guess_bytes(132), 0, "it has to be waited for");
+        assert_eq!(place.guess_bytes(0), 0);
+    }
 
     #[test]
     fn only_answers_that_leave_messages_tell_how_many_one_brings_at_most() {

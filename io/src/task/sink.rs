@@ -3,6 +3,7 @@
 //! Per record of 100 bytes: no copy of the body, one pass over its properties, about 150 ns; system calls, counters and
 //! log decisions come once a batch.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,8 +43,14 @@ use crate::shard::failures::{Fate, preview, preview_bytes};
 use crate::shard::steps::{Manner, is_sampled};
 use crate::shard::trouble::Call;
 
+/// Most records of one put while puts are quick: they are in the caches still, and the broker answers the next pulls
+/// meanwhile.
+const PUT_RECORDS_QUICK: usize = 1024;
 /// Most records of one put.
 const PUT_RECORDS_MAX: usize = 4096;
+/// A put that takes as long has a price that does not depend on its records, such as a request to the target or a flush of
+/// its disk: the next one may have twice as many.
+const PUT_SLOW: Duration = Duration::from_millis(2);
 
 /// Records for which a task that waits keeps room.
 const SPARE_RECORDS_MAX: usize = 1024;
@@ -71,6 +78,8 @@ struct Flow<D: Driver> {
     /// Where given-up messages go, if they go anywhere.
     letters: Option<Letters<D>>,
     uncommitted_max: u64,
+    /// Most records of the next put, within what may be uncommitted.
+    put_records: Cell<usize>,
     letters_bytes_max: u64,
     commit_interval: Duration,
     /// Room for the records of a batch, used again and again: it is large enough to be mapped anew otherwise.
@@ -155,6 +164,7 @@ fn flow<D: Driver>(
         letters: None,
         letters_bytes_max: size(&keys::UNCOMMITTED_BYTES, config) as u64 / 2,
         uncommitted_max,
+        put_records: Cell::new(PUT_RECORDS_QUICK),
         commit_interval: commit_interval(config),
         spare_records: Rows::default(),
         stored_runs: Vec::new(),
@@ -201,6 +211,12 @@ fn out_of_range(config: &Properties) -> OutOfRange {
         "fail" => OutOfRange::Fail,
         _ => OutOfRange::Earliest,
     }
+}
+
+/// Most records of a put after one that could have so many and took so long.
+fn put_records_after(records: usize, time: Duration) -> usize {
+    let next = if time >= PUT_SLOW { records.saturating_mul(2) } else { records / 2 };
+    next.clamp(PUT_RECORDS_QUICK, PUT_RECORDS_MAX)
 }
 
 async fn run_loop<D: Driver>(task: &mut dyn DynSinkTask, flow: &mut Flow<D>) -> Result<TaskEnd> {
@@ -327,7 +343,7 @@ impl<D: Driver> Flow<D> {
         let mut batch = Batch { stored, records, ..Batch::default() };
         batch.stored.clear();
         let room = self.uncommitted_max.saturating_sub(self.uncommitted);
-        let room = usize::try_from(room).unwrap_or(usize::MAX).clamp(1, PUT_RECORDS_MAX);
+        let room = usize::try_from(room).unwrap_or(usize::MAX).clamp(1, self.put_records.get());
         while batch.records.len() < room && batch.bad.len() < room && !batch.is_cut() {
             let left = room.saturating_sub(batch.records.len());
             let Some(Taken { queue, pulled }) = self.consumer.take(left)? else { break };
@@ -440,7 +456,9 @@ impl<D: Driver> Flow<D> {
         let mut attempt = 0u32;
         while !batch.records.is_empty() {
             self.control.steps.enter(Step::Put, Manner::Busy);
+            let began = Instant::now();
             let outcome = task.put(&batch.records).await;
+            self.put_records.set(put_records_after(self.put_records.get(), began.elapsed()));
             self.control.steps.leave();
             let (reported, stop) = (self.reports.take(), self.reports.take_stop());
             match (outcome, stop) {
@@ -751,4 +769,21 @@ fn place_of(topic: &Arc<str>, message: &Message) -> String {
 /// The beginning of a message's body.
 fn preview_of(message: &Message) -> String {
     preview_bytes(&message.plain_body().unwrap_or_else(|_| message.body.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn puts_grow_while_they_are_slow_and_shrink_when_they_are_quick() {
+        let mut records = PUT_RECORDS_QUICK;
+        let mut after = |time| {
+            records = put_records_after(records, time);
+            records
+        };
+        let (slow, quick) = (PUT_SLOW, PUT_SLOW / 2);
+        assert_eq!([slow, slow, slow].map(&mut after), [2048, PUT_RECORDS_MAX, PUT_RECORDS_MAX]);
+        assert_eq!([quick, slow, quick, quick, quick].map(&mut after), [2048, 4096, 2048, 1024, PUT_RECORDS_QUICK]);
+    }
 }
