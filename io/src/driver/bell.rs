@@ -112,9 +112,22 @@ impl Bell {
 struct Cell {
     /// There is news that `Notified` has not taken.
     set: AtomicBool,
+    /// `Notified` found none and is to be woken.
+    waits: AtomicBool,
     /// The cell is in the bell's queue.
     queued: AtomicBool,
     slot: AtomicUsize,
+}
+
+impl Cell {
+    /// Takes the news, if there is some; nobody waits then.
+    fn take_news(&self) -> bool {
+        let taken = self.set.swap(false, Ordering::SeqCst);
+        if taken {
+            self.waits.store(false, Ordering::SeqCst);
+        }
+        taken
+    }
 }
 
 /// Completes the [`Notified`] it was made with, from any thread.
@@ -125,10 +138,12 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Tells the future that there is news. Many calls before it looks count as one. Never waits.
+    /// Tells the future that there is news. Many calls before it looks count as one; none wakes an executor whose future is
+    /// busy with something else. Never waits.
     pub fn notify(&self) {
         self.cell.set.store(true, Ordering::SeqCst);
-        if !self.cell.queued.swap(true, Ordering::SeqCst) {
+        // The future says that it waits before it looks for news the last time: one of us sees the other.
+        if self.cell.waits.swap(false, Ordering::SeqCst) && !self.cell.queued.swap(true, Ordering::SeqCst) {
             self.bell.post(Arc::clone(&self.cell));
         }
     }
@@ -152,8 +167,12 @@ impl NotifiedSeed {
 /// A notifier for the executor with that bell, before or after it started.
 #[must_use]
 pub fn notifier_for(bell: &Arc<Bell>) -> (Notifier, NotifiedSeed) {
-    let cell =
-        Arc::new(Cell { set: AtomicBool::new(false), queued: AtomicBool::new(false), slot: AtomicUsize::new(NO_SLOT) });
+    let cell = Arc::new(Cell {
+        set: AtomicBool::new(false),
+        waits: AtomicBool::new(false),
+        queued: AtomicBool::new(false),
+        slot: AtomicUsize::new(NO_SLOT),
+    });
     (Notifier { bell: Arc::clone(bell), cell: Arc::clone(&cell) }, NotifiedSeed { cell })
 }
 
@@ -179,12 +198,13 @@ impl Notified {
 
     /// The same, to be polled. News is taken by completing.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.cell.set.load(Ordering::Relaxed) && self.cell.set.swap(false, Ordering::SeqCst) {
+        if self.cell.set.load(Ordering::Relaxed) && self.cell.take_news() {
             return Poll::Ready(());
         }
         // Registered before the notes are drained again: draining happens on this thread, so nothing slips through.
         local::with(|hub| hub.set_waker(self.slot, cx.waker()));
-        if self.cell.set.swap(false, Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        self.cell.waits.store(true, Ordering::SeqCst);
+        if self.cell.take_news() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -204,5 +224,30 @@ impl Future for Waiting<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.notified.poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_waits_is_woken_and_news_is_never_lost() {
+        let (bell, _doorbell) = Bell::new().unwrap();
+        let (notifier, seed) = notifier_for(&bell);
+        let notified = seed.bind();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut poll = || notified.poll(&mut context);
+        notifier.notify();
+        assert!(!bell.has_news(), "nobody waits");
+        assert_eq!((poll(), poll()), (Poll::Ready(()), Poll::Pending));
+        notifier.notify();
+        notifier.notify();
+        assert_eq!(bell.pending.len(), 1);
+        assert_eq!(poll(), Poll::Ready(()));
+        bell.pending.pop().unwrap().queued.store(false, Ordering::SeqCst);
+        notifier.notify();
+        assert!(!bell.has_news(), "nobody waits any more");
+        assert_eq!((poll(), poll()), (Poll::Ready(()), Poll::Pending));
     }
 }

@@ -3,6 +3,7 @@
 //! tokio looks at I/O when nothing is ready to run; both classes share one queue, and a future that yields comes back
 //! only after I/O had its turn, so the control class waits for at most one slice of each busy future.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -27,6 +28,8 @@ const EVENT_INTERVAL: u32 = 8;
 
 /// Sleeps below this are timed by the kernel: tokio counts whole milliseconds, and rounds up.
 const FINE_SLEEP: Duration = Duration::from_millis(5);
+/// Timers kept for such sleeps on each thread.
+const SPARE_TIMERS_MAX: usize = 64;
 
 /// tokio on epoll.
 #[derive(Clone, Copy, Debug)]
@@ -136,28 +139,102 @@ impl StreamRead for Doorbell {
     }
 }
 
-/// A timer of the kernel that becomes readable after `duration`, more than nothing.
-fn timer(duration: Duration) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: the call takes no pointers.
-    let timer = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
-    if timer < 0 {
-        return Err(io::Error::last_os_error());
+thread_local! {
+    /// Timers of this thread's runtime that nobody needs at the moment: to make one takes several system calls.
+    static SPARE_TIMERS: RefCell<Vec<AsyncFd<OwnedFd>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes all spare timers out; those of one runtime are of no use to another.
+fn forget_spare_timers() {
+    drop(SPARE_TIMERS.take());
+}
+
+/// A timer of the kernel.
+struct Timer {
+    /// Taken only by the drop.
+    descriptor: Option<AsyncFd<OwnedFd>>,
+    /// It was set, and its time is not over yet.
+    runs: bool,
+}
+
+impl Timer {
+    /// A timer that becomes readable after `duration`.
+    fn start(duration: Duration) -> io::Result<Self> {
+        let spare = SPARE_TIMERS.with_borrow_mut(Vec::pop);
+        let mut timer = Self { descriptor: Some(spare.map_or_else(Self::make, Ok)?), runs: false };
+        // No time at all would stop it.
+        timer.set(duration.max(Duration::from_nanos(1)))?;
+        Ok(timer)
     }
-    // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
-    let timer = unsafe { OwnedFd::from_raw_fd(timer) };
-    let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let after = libc::timespec {
-        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
-        // Zero would switch the timer off.
-        tv_nsec: libc::c_long::from(duration.subsec_nanos()).max(1),
-    };
-    let once = libc::itimerspec { it_interval: never, it_value: after };
-    // SAFETY: the descriptor is open, and the kernel reads one `itimerspec`.
-    if unsafe { libc::timerfd_settime(timer.as_raw_fd(), 0, &raw const once, std::ptr::null_mut()) } != 0 {
-        return Err(io::Error::last_os_error());
+
+    fn make() -> io::Result<AsyncFd<OwnedFd>> {
+        // SAFETY: the call takes no pointers.
+        let timer = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
+        if timer < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
+        let timer = unsafe { OwnedFd::from_raw_fd(timer) };
+        // SAFETY: the descriptor is owned by what is registered, and so stays open and the same as long as it is registered.
+        unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }.map_err(Into::into)
     }
-    // SAFETY: the descriptor is owned by what is registered, and so stays open and the same as long as it is registered.
-    unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }.map_err(Into::into)
+
+    /// Sets it anew, whatever it was set to; no time at all stops it.
+    fn set(&mut self, duration: Duration) -> io::Result<()> {
+        let Some(descriptor) = &self.descriptor else { return Ok(()) };
+        let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let after = libc::timespec {
+            tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: libc::c_long::from(duration.subsec_nanos()),
+        };
+        let once = libc::itimerspec { it_interval: never, it_value: after };
+        // SAFETY: the descriptor is open, and the kernel reads one `itimerspec`.
+        if unsafe { libc::timerfd_settime(descriptor.as_raw_fd(), 0, &raw const once, std::ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.runs = !duration.is_zero();
+        Ok(())
+    }
+
+    /// Waits until its time is over.
+    async fn over(&mut self) -> io::Result<()> {
+        let Some(descriptor) = &self.descriptor else { return Ok(()) };
+        loop {
+            let mut ready = descriptor.readable().await?;
+            let read = read_times(ready.get_inner());
+            // It is not ready until it is set again, and what was known of it may be of an earlier use.
+            ready.clear_ready();
+            if !matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+                self.runs = false;
+                return read;
+            }
+        }
+    }
+}
+
+/// How often a timer's time was over since it was set: takes it off the timer, or would block.
+fn read_times(timer: &OwnedFd) -> io::Result<()> {
+    let mut times = [0_u8; 8];
+    // SAFETY: the descriptor is open, and the buffer as long as is said.
+    let read = unsafe { libc::read(timer.as_raw_fd(), times.as_mut_ptr().cast(), times.len()) };
+    if read < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // One that went on would wake the thread for nothing.
+        if self.runs && self.set(Duration::ZERO).is_err() {
+            return;
+        }
+        let Some(descriptor) = self.descriptor.take() else { return };
+        // `try_with`: things are also dropped while the thread ends.
+        let _ = SPARE_TIMERS.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_TIMERS_MAX {
+                spare.push(descriptor);
+            }
+        });
+    }
 }
 
 fn spawn_as(class: Class, future: impl Future<Output = ()> + 'static) {
@@ -177,8 +254,11 @@ impl Driver for Epoll {
     fn block_on(main: impl Future<Output = ()>) -> io::Result<()> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
+        forget_spare_timers();
         let futures = LocalSet::new();
         futures.block_on(&runtime, main);
+        drop(futures);
+        forget_spare_timers();
         Ok(())
     }
 
@@ -197,10 +277,9 @@ impl Driver for Epoll {
 
     async fn sleep(duration: Duration) {
         if duration < FINE_SLEEP
-            && let Ok(timer) = timer(duration)
+            && let Ok(mut timer) = Timer::start(duration)
+            && timer.over().await.is_ok()
         {
-            // Readable when the time is over; there is nothing to be read but how often.
-            let _ = timer.readable().await;
             return;
         }
         tokio::time::sleep(duration).await;

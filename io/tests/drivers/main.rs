@@ -109,6 +109,29 @@ fn futures_that_wake_each_other_without_end_leave_room_for_timers<D: Driver>() {
     assert!(slept < Duration::from_secs(2), "{slept:?}");
 }
 
+fn no_sleep_is_over_early_whatever_was_slept_before<D: Driver>() {
+    on::<D, _, _>(|| async {
+        for turn in 0..30_u64 {
+            // One that is over, one that is given up before it is, and several at once.
+            D::sleep(Duration::from_micros(200)).await;
+            let given_up = D::sleep(Duration::from_micros(500 + 20 * turn));
+            futures_lite::future::or(given_up, futures_lite::future::yield_now()).await;
+            let sleeps = [1, 2, 3].map(|ms| {
+                let start = std::time::Instant::now();
+                let wanted = Duration::from_millis(ms);
+                Box::pin(async move {
+                    D::sleep(wanted).await;
+                    assert!(start.elapsed() >= wanted, "{wanted:?} took {:?}", start.elapsed());
+                })
+            });
+            for sleep in sleeps.into_iter().rev() {
+                sleep.await;
+            }
+            D::sleep(Duration::ZERO).await;
+        }
+    });
+}
+
 fn an_abandoned_executor_drops_its_futures<D: Driver>() {
     struct Told(Arc<Mutex<bool>>);
     impl Drop for Told {
@@ -155,6 +178,7 @@ on_both!(
     a_blocking_call_comes_back_and_its_panic_too,
     many_blocking_calls_at_once_wait_for_room,
     futures_that_wake_each_other_without_end_leave_room_for_timers,
+    no_sleep_is_over_early_whatever_was_slept_before,
     an_abandoned_executor_drops_its_futures,
     notes_from_another_thread_arrive,
 );
