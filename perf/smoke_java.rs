@@ -17,6 +17,7 @@ mod tool;
 #[path = "tool/under_test.rs"]
 mod under_test;
 
+use serde_json::json;
 use under_test::{Expected, measure};
 
 const SMALL: &[(&str, &str)] = &[("RMQC_RECORDS", "5000"), ("RMQC_RECORD_BYTES", "100")];
@@ -32,7 +33,9 @@ fn clients_of_one_broker_are_measured_beside_the_worker() {
     let cases: &[&str] =
         &["file to topic, 100 B", "topic to file, 100 B, 32 an answer", "topic to file, 100 B, 1024 an answer"];
     let sides = ["worker", "own client", "bare client", "java client"];
-    measure("--rounds 1 broker", SMALL, &Expected::throughput(cases, &sides, 1));
+    let settings = [SMALL, &[("RMQC_BROKER_CPUS", "0")]].concat();
+    let summaries = measure("--rounds 1 broker", &settings, &Expected::throughput(cases, &sides, 1));
+    assert_eq!(summaries[0]["broker_cpus"], json!([0]), "it had a CPU for itself");
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! A real Apache RocketMQ as it is run, not as it is tested: a broker made for tests rolls its small files all the time.
 
+use std::sync::OnceLock;
+
+use rmqc_io::shard::pin::{CpuFacts, set_affinity};
 use serde_json::{Map, Value, json};
 
+use super::options::list;
 use crate::support::broker::RealBroker;
 
 /// Lines of broker.conf that bring back the sizes which Apache's broker has by itself. Later lines win, so they come
@@ -13,16 +17,61 @@ const APACHE_SIZES: &[&str] = &[
     "maxIndexNum=20000000",
 ];
 
-/// Starts one with further `key=value` lines of broker.conf.
+/// Starts one with further `key=value` lines of broker.conf. It has the CPUs that `RMQC_BROKER_CPUS` lists for itself: all
+/// that this thread starts afterwards has the others.
+///
+/// # Panics
+/// If there are no such CPUs, or none besides.
 pub fn start(more: &[&str]) -> RealBroker {
-    RealBroker::start_with(&lines(more))
+    let Some(apart) = Apart::wanted() else { return RealBroker::start_with(&lines(more)) };
+    apart.run_on(&apart.brokers);
+    let broker = RealBroker::start_with(&lines(more));
+    apart.run_on(&apart.others);
+    broker
+}
+
+/// How the CPUs are divided between brokers and all else.
+struct Apart {
+    brokers: Vec<usize>,
+    others: Vec<usize>,
+}
+
+impl Apart {
+    fn wanted() -> Option<Self> {
+        /// Those of the process before anything was divided.
+        static CPUS: OnceLock<Vec<usize>> = OnceLock::new();
+        let brokers: Vec<usize> = broker_cpus().into_iter().map(|cpu| usize::try_from(cpu).unwrap()).collect();
+        if brokers.is_empty() {
+            return None;
+        }
+        let all = CPUS.get_or_init(|| CpuFacts::gather().cpus);
+        let others = all.iter().copied().filter(|cpu| !brokers.contains(cpu)).collect();
+        Some(Self { brokers, others })
+    }
+
+    fn run_on(&self, cpus: &[usize]) {
+        let Self { brokers, others } = self;
+        assert!(
+            !others.is_empty() && set_affinity(cpus),
+            "RMQC_BROKER_CPUS: {brokers:?} for brokers, {others:?} for the rest"
+        );
+    }
+}
+
+fn broker_cpus() -> Vec<u64> {
+    list("RMQC_BROKER_CPUS", &[])
 }
 
 /// What results tell of a broker that was started with these lines.
 pub fn facts(more: &[&str]) -> Value {
     let settings = lines(more).into_iter().filter_map(|line| line.split_once('='));
     let settings: Map<String, Value> = settings.map(|(key, value)| (key.to_owned(), json!(value))).collect();
-    json!({ "broker_settings": settings })
+    let mut told = json!({ "broker_settings": settings });
+    let cpus = broker_cpus();
+    if !cpus.is_empty() {
+        told["broker_cpus"] = json!(cpus);
+    }
+    told
 }
 
 fn lines<'a>(more: &[&'a str]) -> Vec<&'a str> {

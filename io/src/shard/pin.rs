@@ -93,7 +93,8 @@ fn allowed_cpus() -> Vec<usize> {
     (0..CPUS_MAX).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &mask) }).collect()
 }
 
-fn set_affinity(cpus: &[usize]) -> bool {
+/// Lets this thread, and what it starts from now on, run on these CPUs only; tells whether that was allowed.
+pub fn set_affinity(cpus: &[usize]) -> bool {
     // SAFETY: a `cpu_set_t` is a bit mask, for which zero is a value.
     let mut mask: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     for cpu in cpus.iter().filter(|cpu| **cpu < CPUS_MAX) {
