@@ -38,8 +38,9 @@ const SUSPENDED_TIMEOUT: Duration = Duration::from_secs(30);
 const PULL_MESSAGES_MAX: i64 = 1024;
 /// Least of them: the default cap of brokers.
 const PULL_MESSAGES_MIN: i64 = 32;
-/// Bytes that an answer is to bring, about: larger ones save no time, and are out of the caches before they are read.
-const PULL_BYTES: i64 = 256 * 1024;
+/// Bytes that an answer is to bring, about: smaller ones cost the broker a request each, and larger ones save no time, and are
+/// out of the caches before they are read.
+const PULL_BYTES: i64 = 512 * 1024;
 /// Bytes on their way or waiting to be put, before more is asked of a queue of which some are or do: enough to keep the
 /// broker at work while a task puts, and little enough to be still in the caches when they are put.
 const READ_AHEAD_BYTES: usize = 2 * 1024 * 1024;
