@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rmqc_io::driver::bell::Bell;
 use rmqc_io::driver::epoll::Epoll;
@@ -15,12 +16,10 @@ use rmqc_io::driver::{Driver, probe};
 use rmqc_io::local::Event;
 use rmqc_io::remoting::code::{request, response};
 use rmqc_io::remoting::connection::{Connection, Request};
+use rmqc_io::remoting::pull::Pull;
 use rmqc_io::remoting::pulled::PulledMessages;
 
 use super::bare::{PATIENCE, PULL_MESSAGES, Pulled};
-
-/// A subscription is given.
-const FLAG: i64 = 4;
 
 /// Sends batches to the queues in turn, `window` of them under way, on this thread.
 ///
@@ -126,20 +125,19 @@ async fn send_batch(connection: &Connection, topic: &str, queue: usize, batch: V
 
 async fn read_queue(connection: &Connection, topic: &str, queue: u32, sum: &Cell<Pulled>) -> Result<(), String> {
     let (mut next, mut found) = (0, 0);
+    let queue_id = i32::try_from(queue).map_err(|error| error.to_string())?;
     loop {
-        let request = Request::new(request::PULL_MESSAGE)
-            .with("consumerGroup", "bare")
-            .with("topic", topic)
-            .with("queueId", i64::from(queue))
-            .with("queueOffset", next)
-            .with("maxMsgNums", PULL_MESSAGES)
-            .with("sysFlag", FLAG)
-            .with("commitOffset", 0)
-            .with("suspendTimeoutMillis", 0)
-            .with("subscription", "*")
-            .with("subVersion", 0)
-            .with("expressionType", "TAG");
-        let answer = connection.call(&request, PATIENCE).await.map_err(|error| error.to_string())?;
+        let pull = Pull {
+            group: "bare",
+            topic,
+            queue_id,
+            offset: next,
+            messages_max: PULL_MESSAGES,
+            expression: "*",
+            may_wait: false,
+            suspend: Duration::ZERO,
+        };
+        let answer = connection.call(&pull.request(), PATIENCE).await.map_err(|error| error.to_string())?;
         match answer.header.code {
             response::SUCCESS => {}
             response::PULL_NOT_FOUND | response::PULL_RETRY_IMMEDIATELY => return Ok(()),

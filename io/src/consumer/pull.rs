@@ -25,6 +25,7 @@ use crate::pace::Pace;
 use crate::remoting::client::Client;
 use crate::remoting::code::{request, response};
 use crate::remoting::connection::{CallError, Request, Response};
+use crate::remoting::pull::Pull;
 use crate::remoting::pulled::PulledMessages;
 use crate::remoting::route::QueueAddress;
 use crate::shard::memory::Share;
@@ -52,9 +53,6 @@ const READ_AHEAD_TIMES_MAX: usize = 8;
 const DEPTH_MAX: usize = 6;
 /// First guess of the messages in an answer: the default cap of brokers.
 const STEP_FIRST: i64 = 32;
-
-const FLAG_SUSPEND: i64 = 2;
-const FLAG_SUBSCRIPTION: i64 = 4;
 
 /// What to do when the offset is outside the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +196,7 @@ struct InFlight {
     offset: i64,
     asked: Instant,
     answer: Answer,
-    bytes: OnTheWay,
+    on_the_way: OnTheWay,
 }
 
 /// The reader's place and its guesses.
@@ -295,10 +293,10 @@ impl<D: Driver> Puller<D> {
                 First::A(outcome) => outcome,
                 First::B(()) => continue,
             };
-            if next.bytes.bytes > 0 {
+            if next.on_the_way.bytes > 0 {
                 place.took = next.asked.elapsed();
             }
-            drop(next.bytes);
+            drop(next.on_the_way);
             place.times = self.budget.steps.traces().now().map(|came| (next.asked, came));
             match outcome.map_err(Trouble::Call).and_then(|answer| self.accept(next.offset, answer, &mut place)) {
                 Ok(Continue::Next) => failures = self.went_well(),
@@ -359,7 +357,7 @@ impl<D: Driver> Puller<D> {
                 offset: place.ask,
                 asked: Instant::now(),
                 answer: Box::pin(answer),
-                bytes: OnTheWay::new(&self.budget.on_the_way, place.guess_bytes(self.buffer.max_offset.get())),
+                on_the_way: OnTheWay::new(&self.budget.on_the_way, place.guess_bytes(self.buffer.max_offset.get())),
             });
             place.ask = place.ask.saturating_add(place.step);
         }
@@ -367,20 +365,18 @@ impl<D: Driver> Puller<D> {
     }
 
     fn request(&self, place: &Place, may_wait: bool) -> Request {
-        let flag = FLAG_SUBSCRIPTION | if may_wait { FLAG_SUSPEND } else { 0 };
-        let suspend_ms = i64::try_from(SUSPEND.as_millis()).unwrap_or(0);
-        Request::new(request::PULL_MESSAGE)
-            .with("consumerGroup", &*self.group)
-            .with("topic", &*self.target.queue.topic)
-            .with("queueId", self.target.queue.queue_id)
-            .with("queueOffset", place.ask)
-            .with("maxMsgNums", place.messages)
-            .with("sysFlag", flag)
-            .with("commitOffset", 0)
-            .with("suspendTimeoutMillis", suspend_ms)
-            .with("subscription", self.subscription.expression())
-            .with("subVersion", 0)
-            .with("expressionType", "TAG")
+        let queue = &self.target.queue;
+        let pull = Pull {
+            group: &self.group,
+            topic: &queue.topic,
+            queue_id: queue.queue_id,
+            offset: place.ask,
+            messages_max: place.messages,
+            expression: self.subscription.expression(),
+            may_wait,
+            suspend: SUSPEND,
+        };
+        pull.request()
     }
 
     /// A pull succeeded; gives the number of failures since.

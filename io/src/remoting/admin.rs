@@ -1,6 +1,7 @@
 //! The client's calls that no task needs: what the control plane asks of the cluster, and looks into queues.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rmqc_core::id::MessageQueue;
 use serde::Deserialize;
@@ -8,12 +9,11 @@ use serde::Deserialize;
 use super::client::Client;
 use super::code::{request, response};
 use super::connection::{CallError, Request, Response};
+use super::pull::Pull;
 use crate::driver::Driver;
 
 /// Group under which queues are looked into: every broker has it from the start, so that no trace of a look is left.
 const LOOKING_GROUP: &str = "TOOLS_CONSUMER";
-/// Pull flag: the subscription is in the request. Without the flags beside it nothing is committed and nothing waits.
-const FLAG_SUBSCRIPTION: i64 = 4;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -94,20 +94,18 @@ impl<D: Driver> Client<D> {
         offset: i64,
         messages_max: i64,
     ) -> Result<Response, CallError> {
-        let request = Request::new(request::PULL_MESSAGE)
-            .with("consumerGroup", LOOKING_GROUP)
-            .with("topic", &*queue.topic)
-            .with("queueId", queue.queue_id)
-            .with("queueOffset", offset)
-            .with("maxMsgNums", messages_max)
-            .with("sysFlag", FLAG_SUBSCRIPTION)
-            .with("commitOffset", 0)
-            .with("suspendTimeoutMillis", 0)
-            .with("subscription", "*")
-            .with("subVersion", 0)
-            .with("expressionType", "TAG");
+        let pull = Pull {
+            group: LOOKING_GROUP,
+            topic: &queue.topic,
+            queue_id: queue.queue_id,
+            offset,
+            messages_max,
+            expression: "*",
+            may_wait: false,
+            suspend: Duration::ZERO,
+        };
         let connection = self.connection(address).await?;
-        connection.call(&request, self.settings().operation_timeout).await
+        connection.call(&pull.request(), self.settings().operation_timeout).await
     }
 }
 

@@ -11,6 +11,7 @@ pub mod java_hash;
 pub mod message;
 pub mod outgoing;
 pub mod properties;
+pub mod pull;
 pub mod pulled;
 pub mod route;
 pub mod sign;
