@@ -144,9 +144,13 @@ thread_local! {
     static SPARE_TIMERS: RefCell<Vec<AsyncFd<OwnedFd>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes all spare timers out; those of one runtime are of no use to another.
-fn forget_spare_timers() {
-    drop(SPARE_TIMERS.take());
+/// Takes all spare timers out when dropped: those of one runtime are of no use to another.
+struct ForgetSpareTimers;
+
+impl Drop for ForgetSpareTimers {
+    fn drop(&mut self) {
+        drop(SPARE_TIMERS.take());
+    }
 }
 
 /// A timer of the kernel.
@@ -254,11 +258,10 @@ impl Driver for Epoll {
     fn block_on(main: impl Future<Output = ()>) -> io::Result<()> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
-        forget_spare_timers();
+        // After the futures, which give timers back, and before the runtime.
+        let _forget = ForgetSpareTimers;
         let futures = LocalSet::new();
         futures.block_on(&runtime, main);
-        drop(futures);
-        forget_spare_timers();
         Ok(())
     }
 
