@@ -23,43 +23,26 @@ const APACHE_SIZES: &[&str] = &[
 /// # Panics
 /// If there are no such CPUs, or none besides.
 pub fn start(more: &[&str]) -> RealBroker {
-    let Some(apart) = Apart::wanted() else { return RealBroker::start_with(&lines(more)) };
-    apart.run_on(&apart.brokers);
+    /// Those of the process before anything was divided.
+    static CPUS: OnceLock<Vec<usize>> = OnceLock::new();
+    let brokers = broker_cpus();
+    if brokers.is_empty() {
+        return RealBroker::start_with(&lines(more));
+    }
+    let all = CPUS.get_or_init(|| CpuFacts::gather().cpus);
+    let others: Vec<usize> = all.iter().copied().filter(|cpu| !brokers.contains(cpu)).collect();
+    let run_on = |cpus: &[usize]| {
+        let done = !others.is_empty() && set_affinity(cpus);
+        assert!(done, "RMQC_BROKER_CPUS: {brokers:?} for brokers, {others:?} for the rest");
+    };
+    run_on(&brokers);
     let broker = RealBroker::start_with(&lines(more));
-    apart.run_on(&apart.others);
+    run_on(&others);
     broker
 }
 
-/// How the CPUs are divided between brokers and all else.
-struct Apart {
-    brokers: Vec<usize>,
-    others: Vec<usize>,
-}
-
-impl Apart {
-    fn wanted() -> Option<Self> {
-        /// Those of the process before anything was divided.
-        static CPUS: OnceLock<Vec<usize>> = OnceLock::new();
-        let brokers: Vec<usize> = broker_cpus().into_iter().map(|cpu| usize::try_from(cpu).unwrap()).collect();
-        if brokers.is_empty() {
-            return None;
-        }
-        let all = CPUS.get_or_init(|| CpuFacts::gather().cpus);
-        let others = all.iter().copied().filter(|cpu| !brokers.contains(cpu)).collect();
-        Some(Self { brokers, others })
-    }
-
-    fn run_on(&self, cpus: &[usize]) {
-        let Self { brokers, others } = self;
-        assert!(
-            !others.is_empty() && set_affinity(cpus),
-            "RMQC_BROKER_CPUS: {brokers:?} for brokers, {others:?} for the rest"
-        );
-    }
-}
-
-fn broker_cpus() -> Vec<u64> {
-    list("RMQC_BROKER_CPUS", &[])
+fn broker_cpus() -> Vec<usize> {
+    list("RMQC_BROKER_CPUS", &[]).into_iter().map(|cpu| usize::try_from(cpu).unwrap()).collect()
 }
 
 /// What results tell of a broker that was started with these lines.
