@@ -68,6 +68,12 @@ pub trait SinkTask: 'static {
         async { Ok(None) }
     }
 
+    /// Whether the task ever looks at its records' extensions. One that does not may be given records without those of
+    /// their messages, which saves a handle a record. Asked once, before [`SinkTask::start`].
+    fn reads_extensions(&self) -> bool {
+        true
+    }
+
     /// Closes. Called once, also after a failed start.
     fn stop(&mut self) -> impl Future<Output = ()> {
         async {}
@@ -111,6 +117,8 @@ pub trait DynSinkTask {
     fn flush(&mut self) -> LocalFuture<'_, Result<()>>;
     /// See [`SinkTask::flush_beside`].
     fn flush_beside(&mut self) -> LocalFuture<'_, Result<Option<LocalFuture<'static, Result<()>>>>>;
+    /// See [`SinkTask::reads_extensions`].
+    fn reads_extensions(&self) -> bool;
     /// See [`SinkTask::stop`].
     fn stop(&mut self) -> LocalFuture<'_, ()>;
 }
@@ -127,6 +135,9 @@ impl<T: SinkTask> DynSinkTask for T {
     }
     fn flush(&mut self) -> LocalFuture<'_, Result<()>> {
         Box::pin(SinkTask::flush(self))
+    }
+    fn reads_extensions(&self) -> bool {
+        SinkTask::reads_extensions(self)
     }
     fn stop(&mut self) -> LocalFuture<'_, ()> {
         Box::pin(SinkTask::stop(self))

@@ -284,3 +284,40 @@ fn settings() -> Settings {
         traces: Arc::default(),
     }
 }
+
+#[test]
+fn a_sink_that_reads_no_extensions_has_those_that_others_look_at() {
+    on_each_driver(|driver| {
+        let broker = TestBroker::start(driver);
+        let plane = Options::new(driver, broker.address).start();
+        let tags = |config: &[(&'static str, &'static str)], tapped: bool| {
+            let name = format!("tags-{}", number());
+            let probe = probe(&name);
+            broker.make_topic(&name, 1);
+            broker.send_tagged(&name, 0, "red", b"0 ");
+            let mut all = vec![("probe", &*name), ("connect.topicnames", &*name), FIRST];
+            all.extend(config);
+            probe.gate.store(true, Ordering::SeqCst);
+            let sink = plane.run(&name, "test-sink", &all);
+            wait_for("the first put", || (probe.at_gate.load(Ordering::SeqCst) == 1).then_some(()));
+            if tapped {
+                tap(&plane, &sink, TapSpec { stage: Some(TapStage::Put), ..spec(7) });
+            }
+            broker.send_tagged(&name, 0, "red", b"2 ");
+            probe.gate.store(false, Ordering::SeqCst);
+            wait_for("the second record", || probe.values().iter().any(|value| value == "2 ").then_some(()));
+            plane.stop(&sink);
+            let seen = probe.seen.lock().unwrap();
+            let tag = |value: &str| seen.iter().find(|seen| seen.value == value).unwrap().tag.clone();
+            [tag("0 "), tag("2 ")].map(|tag| tag.map(|tag| tag.to_str().into_owned()))
+        };
+        let (red, none) = (Some("red".to_owned()), None);
+        assert_eq!(tags(&[], false), [red.clone(), red.clone()]);
+        assert_eq!(tags(&[("no.extensions", "")], false), [none.clone(), none.clone()]);
+        assert_eq!(tags(&[("no.extensions", ""), EVENS[0], EVENS[1]], false), [red.clone(), red.clone()]);
+        assert_eq!(tags(&[("no.extensions", "")], true), [none, red]);
+        let told = until_over(&plane, 7).concat();
+        assert_eq!(told[0].properties[0], ("MQ-SYS-TAGS".to_owned(), "red".to_owned()), "{told:?}");
+        plane.shut_down();
+    });
+}

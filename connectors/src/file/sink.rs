@@ -373,6 +373,10 @@ impl SinkTask for FileSink {
         Ok(Some(stored.unwrap_or_else(|| Box::pin(async { Ok(()) }))))
     }
 
+    fn reads_extensions(&self) -> bool {
+        false
+    }
+
     async fn stop(&mut self) {
         if let Err(error) = self.mend().await {
             tracing::warn!(file = %self.config.filename, %error, "a batch written in part stays in the file");

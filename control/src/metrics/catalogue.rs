@@ -174,7 +174,7 @@ catalogue! {
     TASK_WINDOW_BYTES_MAX = Gauge, "rmqc_task_window_max_bytes", "bytes", TASK, "Most payload bytes that it may hold.";
     TASK_BATCH_RECORDS_MAX = Gauge, "rmqc_task_batch_max_records", "records", TASK, "Most records of one batch.";
     TASK_BATCH_FILL = Gauge, "rmqc_task_batch_fill_ratio", "ratio", TASK,
-        "How full batches were since the task started, from 0 to 1. A sink whose puts are quick gets a quarter at a time.";
+        "How full batches were since the task started, from 0 to 1. A sink whose puts are quick gets an eighth at a time.";
 
     QUEUE_DONE = Gauge, "rmqc_queue_done_offset", "", QUEUE, "Sinks: everything below this offset is accepted by the sink.";
     QUEUE_END = Gauge, "rmqc_queue_end_offset", "", QUEUE, "Sinks: offset after the queue's last message, as of the last pull.";

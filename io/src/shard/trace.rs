@@ -265,9 +265,9 @@ impl TaskTraces {
             traced.records = traced.records.saturating_add(count);
             traced.bytes = traced.bytes.saturating_add(bytes);
             traced.topic.get_or_insert_with(|| from.queue.topic.clone());
-            let properties = spans.iter().take(LOOKED_AT_MAX).map(|one| one.properties(messages.body()));
+            let properties = spans.iter().take(LOOKED_AT_MAX).map(|one| one.properties_in(messages.body()));
             for properties in properties {
-                traced.link(find_each(&properties, CONTEXT_PROPERTIES).into_iter().flatten());
+                traced.link(find_each(properties, CONTEXT_PROPERTIES).into_iter().flatten());
             }
             let mut part = traced.part(Step::Pull, asked, came, count);
             part.kind = SpanKind::Client;

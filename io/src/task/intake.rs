@@ -44,7 +44,8 @@ impl Intake {
         let malformed = |error| ConnectError::new(Stage::Consume, Retry::Fatal, "malformed answer").caused_by(error);
         let answer = PulledMessages::read(answer, EXPECTED, |_, _| true).map_err(malformed)?;
         self.records.reserve(answer.spans().len());
-        let from = Source { topic: &self.topic, partition: &self.partition, answer: answer.body() };
+        let (topic, partition) = (&self.topic, &self.partition);
+        let from = Source { topic, partition, answer: answer.body(), with_extensions: true };
         for span in answer.spans() {
             match self.stages.make(from, span, self.records.next(), None) {
                 Ok(Outcome::Keep) => {}

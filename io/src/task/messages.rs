@@ -80,7 +80,9 @@ impl Stages {
             span.message(from.answer).and_then(|message| message.plain_body()).map_err(not_expanded)?
         };
         place_in(record, from.topic, from.partition, span.queue_offset);
-        self.decode(record, from.topic, (body, span.properties(from.answer)), span.born_ms)
+        let (whole, bytes) = (from.answer, span.properties_in(from.answer));
+        let properties = Block { whole, bytes, is_kept: from.with_extensions };
+        self.decode(record, from.topic, (body, properties), span.born_ms)
     }
 
     /// The record of a message, before the chain.
@@ -96,7 +98,8 @@ impl Stages {
         let body = message.plain_body().map_err(not_expanded)?;
         let mut record = ConnectRecord::default();
         place_in(&mut record, topic, partition, message.queue_offset);
-        self.decode(&mut record, topic, (body, message.properties.clone()), message.born_ms)?;
+        let properties = Block { whole: &message.properties, bytes: &message.properties, is_kept: true };
+        self.decode(&mut record, topic, (body, properties), message.born_ms)?;
         Ok(record)
     }
 
@@ -106,21 +109,35 @@ impl Stages {
         &self,
         record: &mut ConnectRecord,
         topic: &str,
-        (body, properties): (Bytes, Bytes),
+        (body, properties): (Bytes, Block<'_>),
         born_ms: i64,
     ) -> Result<()> {
-        let [found_key, time] = find_each(&properties, [KEYS, CONNECT_TIMESTAMP]);
+        let [found_key, time] = find_each(properties.bytes, [KEYS, CONNECT_TIMESTAMP]);
         // All of them are named, since nothing of an earlier record may stay.
         let ConnectRecord { topic: _, position: _, key, key_schema, value, schema, extensions, timestamp_ms } = record;
         *timestamp_ms = Some(time.and_then(|text| self.last_time.number(text)).unwrap_or(born_ms));
-        let key_bytes = found_key.filter(|key| !key.is_empty()).map(|key| properties.slice_ref(key));
+        let key_bytes = found_key.filter(|key| !key.is_empty()).map(|key| properties.whole.slice_ref(key));
         self.key_converter.decode_into(topic, key_bytes, key_schema, key)?;
-        let no_value = body.is_empty() && find(&properties, TOMBSTONE).is_some();
+        let no_value = body.is_empty() && find(properties.bytes, TOMBSTONE).is_some();
         let body = (!no_value).then_some(body);
         self.value_converter.decode_into(topic, body, schema, value)?;
-        *extensions = Extensions::Message(properties);
+        *extensions = if properties.is_kept {
+            Extensions::Message(properties.whole.slice_ref(properties.bytes))
+        } else {
+            Extensions::Empty
+        };
         Ok(())
     }
+}
+
+/// A message's properties, looked at where they lie: a handle of them costs two atomic steps.
+#[derive(Clone, Copy)]
+struct Block<'m> {
+    /// Of which they are a part.
+    whole: &'m Bytes,
+    bytes: &'m [u8],
+    /// Whether the record is to have a handle of them.
+    is_kept: bool,
 }
 
 /// Where messages come from that are to be records: what these share.
@@ -130,6 +147,9 @@ pub(super) struct Source<'s> {
     pub partition: &'s Arc<RecordPartition>,
     /// The answer in which the messages lie.
     pub answer: &'s Bytes,
+    /// Whether somebody may look at the records' extensions; without them a record has one handle of its answer instead of
+    /// two.
+    pub with_extensions: bool,
 }
 
 fn not_expanded(error: MessageError) -> ConnectError {
@@ -248,7 +268,8 @@ mod tests {
             (&zlib, b"KEYS\x01z\x02", 1),
         ]);
         let (topic, partition) = (Arc::from("t"), Arc::new(RecordPartition::single("queueId", "3")));
-        let from = Source { topic: &topic, partition: &partition, answer: messages.body() };
+        let from = Source { topic: &topic, partition: &partition, answer: messages.body(), with_extensions: true };
+        let bare = Source { with_extensions: false, ..from };
         for converter in ["string", "bytes", "json"] {
             let stages = stages(&[("value.converter", converter)]);
             let mut rows = Rows::default();
@@ -259,8 +280,13 @@ mod tests {
                     let made = stages.make(from, span, rows.next(), None);
                     let fresh = stages.convert(&topic, &partition, &span.message(messages.body()).unwrap());
                     match (made, fresh) {
-                        (Ok(outcome), Ok(fresh)) => {
+                        (Ok(outcome), Ok(mut fresh)) => {
                             assert_eq!((outcome, rows.last().unwrap()), (Outcome::Keep, &fresh), "{converter}");
+                            // The same place once more, for a sink that looks at no extensions.
+                            rows.drop_last();
+                            assert!(matches!(stages.make(bare, span, rows.next(), None), Ok(Outcome::Keep)));
+                            fresh.extensions = Extensions::Empty;
+                            assert_eq!(rows.last().unwrap(), &fresh, "{converter}");
                         }
                         (Err(made), Err(fresh)) => assert_eq!(made.retry(), fresh.retry()),
                         other => panic!("{converter}: {other:?}"),
@@ -277,7 +303,7 @@ mod tests {
     fn a_message_that_cannot_be_converted_is_still_whole() {
         let messages = pulled(&[(b"no JSON", b"KEYS\x01k\x02", 0), (b"cut", b"", 1)]);
         let (topic, partition) = (Arc::from("t"), Arc::new(RecordPartition::default()));
-        let from = Source { topic: &topic, partition: &partition, answer: messages.body() };
+        let from = Source { topic: &topic, partition: &partition, answer: messages.body(), with_extensions: true };
         let stages = stages(&[("value.converter", "json"), ("value.converter.schemas.enable", "false")]);
         for (span, text) in messages.spans().iter().zip(["no JSON", "cut"]) {
             let mut rows = Rows::default();

@@ -45,7 +45,7 @@ use crate::shard::trouble::Call;
 
 /// Most records of one put while puts are quick: they are in the caches still, and the broker answers the next pulls
 /// meanwhile.
-const PUT_RECORDS_QUICK: usize = 1024;
+const PUT_RECORDS_QUICK: usize = 512;
 /// Most records of one put.
 const PUT_RECORDS_MAX: usize = 4096;
 /// A put that takes as long has a price that does not depend on its records, such as a request to the target or a flush of
@@ -73,6 +73,8 @@ struct Flow<D: Driver> {
     errant: Errant,
     /// The Java class of the sink's tasks.
     sink_class: &'static str,
+    /// Whether the sink looks at its records' extensions.
+    reads_extensions: bool,
     /// What the sink reports record by record.
     reports: Rc<ErrantRecords>,
     /// Where given-up messages go, if they go anywhere.
@@ -160,6 +162,7 @@ fn flow<D: Driver>(
         stages: Stages::build(config)?,
         errant: Errant::new(&spec.task, config),
         sink_class: spec.factory.java_task_class,
+        reads_extensions: true,
         reports,
         letters: None,
         letters_bytes_max: size(&keys::UNCOMMITTED_BYTES, config) as u64 / 2,
@@ -220,6 +223,7 @@ fn put_records_after(records: usize, time: Duration) -> usize {
 }
 
 async fn run_loop<D: Driver>(task: &mut dyn DynSinkTask, flow: &mut Flow<D>) -> Result<TaskEnd> {
+    flow.reads_extensions = task.reads_extensions();
     task.start().await?;
     flow.consumer.join();
     loop {
@@ -364,7 +368,6 @@ impl<D: Driver> Flow<D> {
         let Some(owned) = self.consumer.queues().get(queue) else { return Ok(()) };
         let (topic, partition) = (owned.target.queue.topic.clone(), owned.partition.clone());
         let Pulled { messages, mut next_offset, bytes, moved, times } = pulled;
-        let from = Source { topic: &topic, partition: &partition, answer: messages.body() };
         self.control.steps.traces().pulled(&owned.target, &messages, times);
         let keep = self.errant.keeps_origins();
         let tap = self.control.tap();
@@ -375,6 +378,8 @@ impl<D: Driver> Flow<D> {
         }
         let before = batch.records.len();
         let has_chain = !self.stages.chain.is_empty();
+        let with_extensions = self.reads_extensions || has_chain || tap.is_some();
+        let from = Source { topic: &topic, partition: &partition, answer: messages.body(), with_extensions };
         let stored_ms = messages.spans().last().map(|message| message.store_ms);
         batch.records.reserve(messages.spans().len());
         for span in messages.spans() {
@@ -783,7 +788,8 @@ mod tests {
             records
         };
         let (slow, quick) = (PUT_SLOW, PUT_SLOW / 2);
-        assert_eq!([slow, slow, slow].map(&mut after), [2048, PUT_RECORDS_MAX, PUT_RECORDS_MAX]);
-        assert_eq!([quick, slow, quick, quick, quick].map(&mut after), [2048, 4096, 2048, 1024, PUT_RECORDS_QUICK]);
+        assert_eq!([slow, slow, slow, slow].map(&mut after), [1024, 2048, PUT_RECORDS_MAX, PUT_RECORDS_MAX]);
+        assert_eq!([quick, slow, quick, quick].map(&mut after), [2048, PUT_RECORDS_MAX, 2048, 1024]);
+        assert_eq!([quick, quick].map(&mut after), [PUT_RECORDS_QUICK; 2]);
     }
 }

@@ -59,6 +59,8 @@ pub struct Seen {
     pub offset: i64,
     pub topic: Option<Arc<str>>,
     pub value: Bytes,
+    /// The message's tag, as the record's extensions tell it.
+    pub tag: Option<Text>,
     pub at: Instant,
 }
 
@@ -142,6 +144,7 @@ struct TestSink {
     host: Rc<dyn Host>,
     /// Whether it takes records while it flushes.
     flushes_beside: bool,
+    reads_extensions: bool,
 }
 
 fn queue(position: &Position) -> i64 {
@@ -156,8 +159,8 @@ fn seen(record: &ConnectRecord) -> Seen {
     let position = record.position.as_ref().unwrap();
     let RecordOffset::Counter { value: offset, .. } = position.offset else { panic!("a counter") };
     let Value::String(text) = &record.value else { panic!("text, not {}", record.value.kind()) };
-    let (topic, value) = (record.topic.clone(), text.as_bytes().clone());
-    Seen { queue: queue(position), offset: offset.try_into().unwrap(), topic, value, at: Instant::now() }
+    let (topic, value, tag) = (record.topic.clone(), text.as_bytes().clone(), record.extensions.get("MQ-SYS-TAGS"));
+    Seen { queue: queue(position), offset: offset.try_into().unwrap(), topic, value, tag, at: Instant::now() }
 }
 
 impl SinkTask for TestSink {
@@ -202,6 +205,10 @@ impl SinkTask for TestSink {
             }
             probe.enter(Call::FlushBeside)
         })))
+    }
+
+    fn reads_extensions(&self) -> bool {
+        self.reads_extensions
     }
 
     async fn stop(&mut self) {
@@ -264,7 +271,8 @@ inventory::submit! {
         build: TaskBuilder::Sink(|context| {
             let (probe, host, errant) = (of(&context), context.host.clone(), context.errant.clone());
             let flushes_beside = context.config.contains_key("flushes.beside");
-            Ok(Box::new(TestSink { probe, errant, host, flushes_beside }))
+            let reads_extensions = !context.config.contains_key("no.extensions");
+            Ok(Box::new(TestSink { probe, errant, host, flushes_beside, reads_extensions }))
         }),
     }
 }
