@@ -51,7 +51,7 @@ pub fn for_each_line(path: &Path, mut each: impl FnMut(&[u8])) -> io::Result<()>
 /// File to topic: read, split, encode, send, read the replies. The properties are those of the worker's records, made
 /// once. Gives the records.
 pub fn file_to_topic(path: &Path, address: &str, topic: &str, queues: usize) -> io::Result<u64> {
-    let properties = properties();
+    let properties = Properties::new().next().to_vec();
     let mut producer = Producer::connect(address, topic, queues, WINDOW)?;
     let mut batch = Vec::with_capacity(BATCH_BYTES + BLOCK_BYTES);
     let (mut records, mut failure) = (0, Ok(()));
@@ -71,24 +71,34 @@ pub fn file_to_topic(path: &Path, address: &str, topic: &str, queues: usize) -> 
     Ok(records)
 }
 
-/// The block of properties as the worker's sources give their records.
-pub fn properties() -> Vec<u8> {
-    let mut writer = PropertiesWriter::new(UniqueIds::new(Ipv4Addr::LOCALHOST, std::process::id(), 1));
-    writer.write(NOW_MS, None, &Extensions::Empty, Some(NOW_MS)).unwrap().to_vec()
+/// The properties that the worker's sources give their records.
+pub struct Properties(PropertiesWriter);
+
+impl Properties {
+    /// With ids that no other process has.
+    pub fn new() -> Self {
+        Self(PropertiesWriter::new(UniqueIds::new(Ipv4Addr::LOCALHOST, std::process::id(), 1)))
+    }
+
+    /// Those of a new message: a real broker puts each id into its index, and one and the same would cost it less.
+    pub fn next(&mut self) -> &[u8] {
+        self.0.write(NOW_MS, None, &Extensions::Empty, Some(NOW_MS)).unwrap()
+    }
 }
 
 /// A file's lines as bodies of batches, none of more bytes or messages than this.
 pub fn batches(path: &Path, bytes_max: usize, messages_max: usize) -> io::Result<Vec<Vec<u8>>> {
-    let properties = properties();
+    let mut properties = Properties::new();
     let (mut batches, mut messages) = (vec![Vec::new()], 0);
     for_each_line(path, |line| {
+        let properties = properties.next();
         let last = batches.len() - 1;
         if messages == messages_max || batches[last].len() + 22 + line.len() + properties.len() > bytes_max {
             batches.push(Vec::with_capacity(bytes_max));
             messages = 0;
         }
         messages += 1;
-        put_item(batches.last_mut().unwrap(), line, &properties);
+        put_item(batches.last_mut().unwrap(), line, properties);
     })?;
     Ok(batches)
 }

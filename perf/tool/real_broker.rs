@@ -1,11 +1,10 @@
 //! A real Apache RocketMQ as it is run, not as it is tested: a broker made for tests rolls its small files all the time.
 
-use std::sync::OnceLock;
+use std::ops::Deref;
 
 use rmqc_io::shard::pin::{CpuFacts, set_affinity};
 use serde_json::{Map, Value, json};
 
-use super::options::list;
 use crate::support::broker::RealBroker;
 
 /// Lines of broker.conf that bring back the sizes which Apache's broker has by itself. Later lines win, so they come
@@ -17,44 +16,106 @@ const APACHE_SIZES: &[&str] = &[
     "maxIndexNum=20000000",
 ];
 
-/// Starts one with further `key=value` lines of broker.conf. It has the CPUs that `RMQC_BROKER_CPUS` lists for itself: all
-/// that this thread starts afterwards has the others.
-///
-/// # Panics
-/// If there are no such CPUs, or none besides.
-pub fn start(more: &[&str]) -> RealBroker {
-    /// Those of the process before anything was divided.
-    static CPUS: OnceLock<Vec<usize>> = OnceLock::new();
-    let brokers = broker_cpus();
-    if brokers.is_empty() {
-        return RealBroker::start_with(&lines(more));
+/// Where a broker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cpus {
+    /// On the CPUs that all have.
+    Shared,
+    /// On CPUs of its own if there are two or more, as if it had a machine for itself; `RMQC_BROKER_CPUS` says otherwise:
+    /// `shared`, or their numbers.
+    Apart,
+}
+
+/// A broker on its CPUs. While it is there, this thread has the others, and so has what it starts.
+pub struct Placed {
+    broker: RealBroker,
+    apart: Option<Division>,
+}
+
+impl Placed {
+    /// Starts one with further `key=value` lines of broker.conf.
+    ///
+    /// # Panics
+    /// If the CPUs that it is to have are not there, or no others besides.
+    pub fn start(cpus: Cpus, more: &[&str]) -> Self {
+        let apart = match cpus {
+            Cpus::Shared => None,
+            Cpus::Apart => {
+                let wanted = std::env::var("RMQC_BROKER_CPUS").unwrap_or_default();
+                Division::of(&CpuFacts::gather().cpus, wanted.trim())
+            }
+        };
+        if let Some(Division { brokers, .. }) = &apart {
+            run_on(brokers);
+        }
+        let broker = RealBroker::start_with(&lines(more));
+        if let Some(Division { others, .. }) = &apart {
+            run_on(others);
+        }
+        Self { broker, apart }
     }
-    let all = CPUS.get_or_init(|| CpuFacts::gather().cpus);
-    let others: Vec<usize> = all.iter().copied().filter(|cpu| !brokers.contains(cpu)).collect();
-    let run_on = |cpus: &[usize]| {
-        let done = !others.is_empty() && set_affinity(cpus);
-        assert!(done, "RMQC_BROKER_CPUS: {brokers:?} for brokers, {others:?} for the rest");
-    };
-    run_on(&brokers);
-    let broker = RealBroker::start_with(&lines(more));
-    run_on(&others);
-    broker
+
+    /// What results tell of it, which was started with these lines.
+    pub fn facts(&self, more: &[&str]) -> Value {
+        let mut told = settings(more);
+        if let Some(Division { brokers, .. }) = &self.apart {
+            told["broker_cpus"] = json!(brokers);
+        }
+        told
+    }
 }
 
-fn broker_cpus() -> Vec<usize> {
-    list("RMQC_BROKER_CPUS", &[]).into_iter().map(|cpu| usize::try_from(cpu).unwrap()).collect()
+impl Deref for Placed {
+    type Target = RealBroker;
+
+    fn deref(&self) -> &RealBroker {
+        &self.broker
+    }
 }
 
-/// What results tell of a broker that was started with these lines.
-pub fn facts(more: &[&str]) -> Value {
+impl Drop for Placed {
+    fn drop(&mut self) {
+        if let Some(Division { brokers, others }) = &self.apart {
+            // What is measured next may want all of them.
+            set_affinity(&[&brokers[..], others].concat());
+        }
+    }
+}
+
+fn run_on(cpus: &[usize]) {
+    assert!(set_affinity(cpus), "this thread may not run on the CPUs {cpus:?} alone");
+}
+
+/// The CPUs of brokers, and all others.
+#[derive(Debug, PartialEq, Eq)]
+struct Division {
+    brokers: Vec<usize>,
+    others: Vec<usize>,
+}
+
+impl Division {
+    /// Of these CPUs, half of them for brokers if nothing else is wanted; nothing if they are not to be divided.
+    fn of(all: &[usize], wanted: &str) -> Option<Self> {
+        let brokers = match wanted {
+            "shared" => return None,
+            "" if all.len() < 2 => return None,
+            "" => all[..all.len() / 2].to_vec(),
+            numbers => {
+                let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("RMQC_BROKER_CPUS={numbers}"));
+                numbers.split_whitespace().map(number).collect()
+            }
+        };
+        let others: Vec<usize> = all.iter().copied().filter(|cpu| !brokers.contains(cpu)).collect();
+        let are_there = brokers.iter().all(|cpu| all.contains(cpu)) && !others.is_empty();
+        assert!(are_there, "RMQC_BROKER_CPUS: {brokers:?} for brokers, {others:?} for the rest, of {all:?}");
+        Some(Self { brokers, others })
+    }
+}
+
+fn settings(more: &[&str]) -> Value {
     let settings = lines(more).into_iter().filter_map(|line| line.split_once('='));
     let settings: Map<String, Value> = settings.map(|(key, value)| (key.to_owned(), json!(value))).collect();
-    let mut told = json!({ "broker_settings": settings });
-    let cpus = broker_cpus();
-    if !cpus.is_empty() {
-        told["broker_cpus"] = json!(cpus);
-    }
-    told
+    json!({ "broker_settings": settings })
 }
 
 fn lines<'a>(more: &[&'a str]) -> Vec<&'a str> {
@@ -72,11 +133,24 @@ mod tests {
 
     #[test]
     fn results_tell_the_settings_by_name_and_the_last_of_each_wins() {
-        let told = facts(&["maxIndexNum=7", "maxTransferCountOnMessageInMemory=1024"]);
+        let told = settings(&["maxIndexNum=7", "maxTransferCountOnMessageInMemory=1024"]);
         let settings = &told["broker_settings"];
         assert_eq!(settings["mappedFileSizeCommitLog"], "1073741824");
         assert_eq!(settings["maxTransferCountOnMessageInMemory"], "1024");
         assert_eq!(settings["maxIndexNum"], "7");
         assert_eq!(settings.as_object().unwrap().len(), 5);
+    }
+
+    #[test]
+    fn cpus_are_divided_as_wanted_and_none_is_without() {
+        let of = |all: &[usize], wanted| Division::of(all, wanted).map(|division| (division.brokers, division.others));
+        assert_eq!(of(&[0, 1], ""), Some((vec![0], vec![1])));
+        assert_eq!(of(&[2, 3, 5], ""), Some((vec![2], vec![3, 5])));
+        assert_eq!(of(&[7], ""), None);
+        assert_eq!(of(&[0, 1], "shared"), None);
+        assert_eq!(of(&[0, 1, 2], "0 2"), Some((vec![0, 2], vec![1])));
+        for wanted in ["0 1", "9", "x"] {
+            assert!(std::panic::catch_unwind(|| of(&[0, 1], wanted)).is_err(), "{wanted}");
+        }
     }
 }

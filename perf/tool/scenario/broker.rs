@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::per_record;
-use crate::support::broker::{RAISED_PULL_CAPS, RealBroker};
+use crate::support::broker::RAISED_PULL_CAPS;
 use crate::support::worker::{file_sink, file_source, wait_bytes};
 use crate::support::{TempDir, wait_until};
 use crate::tool::bare::{Producer, Pulled, pull};
@@ -18,15 +18,20 @@ use crate::tool::machine::{process_cpu, thread_cpu};
 use crate::tool::options::{Options, list, setting};
 use crate::tool::own_client;
 use crate::tool::peer::rocketmq::RocketClient;
-use crate::tool::real_broker;
+use crate::tool::real_broker::{Cpus, Placed};
 use crate::tool::rounds::{Case, Side, compare_with};
 use crate::tool::workers::{Build, PATIENCE, Running, add_beside, throughput, wait_count};
 
 const QUEUES: u32 = 4;
 /// Bytes of all records together, by default: the broker keeps what every side of every round sends.
-const TOTAL_BYTES: u64 = 100_000_000;
-/// How often the first topic is read before anything is measured.
+pub const TOTAL_BYTES: u64 = 100_000_000;
+/// The same where they are only read, and fast: fewer would be read in a moment, of which the start is a part.
+const TOTAL_BYTES_READ: u64 = 4 * TOTAL_BYTES;
+/// How often at least, and for how long, the first topic is read before anything is measured.
 const WARM_READS: usize = 4;
+const WARM_TIME: Duration = Duration::from_secs(15);
+/// Runs of fewer records measure nothing worth the time.
+const WARM_RECORDS: u64 = 100_000;
 /// Batches of the client with nothing around it: as large as the worker's, as many under way.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_MESSAGES: usize = 4_096;
@@ -34,7 +39,7 @@ const WINDOW: usize = 8;
 
 /// A real broker, a file of numbered lines, and topics made one after another.
 pub struct Stage {
-    broker: RealBroker,
+    broker: Placed,
     folder: TempDir,
     file: PathBuf,
     records: u64,
@@ -45,15 +50,19 @@ pub struct Stage {
 
 impl Stage {
     /// Starts a broker, makes the file, and sends and reads it unmeasured: a broker that has just started compiles itself.
-    pub fn set(records: u64, bytes: usize, settings: &[&str]) -> Self {
+    pub fn set(records: u64, bytes: usize, cpus: Cpus, settings: &[&str]) -> Self {
         let folder = TempDir::new("stage");
         let file = folder.file("in.txt");
         lines::write(&file, records, bytes).unwrap();
-        let (broker, facts) = (real_broker::start(settings), real_broker::facts(settings));
+        let broker = Placed::start(cpus, settings);
+        let facts = broker.facts(settings);
         let stage = Self { broker, folder, file, records, bytes, made: Cell::new(0), facts };
         let topic = stage.filled_topic();
-        for _ in 0..WARM_READS {
+        let began = Instant::now();
+        let mut reads = 0;
+        while reads < WARM_READS || (began.elapsed() < WARM_TIME && records >= WARM_RECORDS) {
             pull(stage.broker.address(), &topic, QUEUES as usize, None).unwrap();
+            reads += 1;
         }
         stage
     }
@@ -205,9 +214,9 @@ pub fn check_and_remove(file: &Path, records: u64) {
     std::fs::remove_file(file).unwrap();
 }
 
-/// Records of so many bytes for a case with a real broker.
-pub fn records(bytes: u64) -> u64 {
-    setting("RMQC_RECORDS", TOTAL_BYTES / bytes)
+/// Records of so many bytes for a case with a real broker, if all are to have so many.
+pub fn records(bytes: u64, total: u64) -> u64 {
+    setting("RMQC_RECORDS", total / bytes)
 }
 
 /// All sizes; reading with the caps that brokers have by default, and with raised ones.
@@ -215,10 +224,10 @@ pub fn run(options: &Options) {
     let client = options.peers.then(RocketClient::compile);
     let builds = Build::chosen(options);
     for bytes in list("RMQC_RECORD_BYTES", &[100, 1_024]) {
-        let records = records(bytes);
         let size = usize::try_from(bytes).unwrap();
-        for (caps, at_once, settings) in [("32", 32, &[][..]), ("1024", 1_024, RAISED_PULL_CAPS)] {
-            let stage = Stage::set(records, size, settings);
+        let caps = [("32", 32, TOTAL_BYTES, &[][..]), ("1024", 1_024, TOTAL_BYTES_READ, RAISED_PULL_CAPS)];
+        for (caps, at_once, total, settings) in caps {
+            let stage = Stage::set(records(bytes, total), size, Cpus::Apart, settings);
             if settings.is_empty() {
                 let case = case(format!("file to topic, {bytes} B"));
                 let mut sides: Vec<Side> =

@@ -16,11 +16,11 @@ use crate::support::broker::{RAISED_PULL_CAPS, RealBroker};
 use crate::support::worker::{Worker, file_sink, file_source, wait_bytes};
 use crate::support::{TempDir, unique};
 use crate::tool::bare::{Producer, follow};
-use crate::tool::floor::{properties, put_item};
+use crate::tool::floor::{Properties, put_item};
 use crate::tool::lines;
 use crate::tool::machine::{monotonic_us, process_cpu, thread_cpu};
 use crate::tool::options::{Options, list, setting};
-use crate::tool::real_broker;
+use crate::tool::real_broker::{Cpus, Placed};
 use crate::tool::rounds::{Case, Side, compare_with};
 use crate::tool::stalls::Stalls;
 use crate::tool::stamped::{number, since, write_line};
@@ -49,7 +49,7 @@ const WINDOW: usize = 64;
 
 /// A broker: a real one, or the worker's own (`RMQC_VIA=embedded`), which needs no Java.
 enum Via {
-    Real(Box<RealBroker>),
+    Real(Box<Placed>),
     Embedded,
 }
 
@@ -57,7 +57,7 @@ impl Via {
     fn chosen() -> Self {
         match std::env::var("RMQC_VIA").as_deref() {
             Ok("embedded") => Self::Embedded,
-            Err(_) | Ok("broker") => Self::Real(Box::new(real_broker::start(RAISED_PULL_CAPS))),
+            Err(_) | Ok("broker") => Self::Real(Box::new(Placed::start(Cpus::Apart, RAISED_PULL_CAPS))),
             Ok(other) => panic!("RMQC_VIA={other}: broker and embedded are possible"),
         }
     }
@@ -69,7 +69,7 @@ impl Via {
     /// What every result tells of it.
     fn facts(&self) -> Value {
         match self {
-            Self::Real(_) => real_broker::facts(RAISED_PULL_CAPS),
+            Self::Real(broker) => broker.facts(RAISED_PULL_CAPS),
             Self::Embedded => json!({}),
         }
     }
@@ -205,11 +205,11 @@ fn bare(broker: &RealBroker, rate: u64) -> Value {
     let (arrived, cpu) = std::thread::scope(|threads| {
         let sender = threads.spawn(|| {
             let mut producer = Producer::connect(broker.address(), &topic, QUEUES as usize, WINDOW).unwrap();
-            let (properties, mut batch) = (properties(), Vec::new());
+            let (mut properties, mut batch) = (Properties::new(), Vec::new());
             on_time(rate, total, |lines| {
                 batch.clear();
                 let lines = lines.chunks_exact(LINE_BYTES);
-                lines.for_each(|line| put_item(&mut batch, &line[..LINE_BYTES - 1], &properties));
+                lines.for_each(|line| put_item(&mut batch, &line[..LINE_BYTES - 1], properties.next()));
                 producer.send(&batch).unwrap();
             });
             producer.finish().unwrap();

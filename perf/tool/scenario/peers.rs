@@ -1,10 +1,11 @@
 //! The worker with Apache RocketMQ beside Kafka Connect with Apache Kafka: the same files in, the same files out.
 
-use super::broker::{Stage, check_and_remove, records};
+use super::broker::{Stage, TOTAL_BYTES, check_and_remove, records};
 use crate::support::TempDir;
 use crate::support::broker::RAISED_PULL_CAPS;
 use crate::tool::options::{Options, list};
 use crate::tool::peer::kafka::Kafka;
+use crate::tool::real_broker::Cpus;
 use crate::tool::rounds::{Case, Side, compare_with};
 use crate::tool::workers::Build;
 
@@ -14,8 +15,8 @@ pub fn run(options: &Options) {
     let kafka = Kafka::start();
     let folder = TempDir::new("peers");
     for bytes in list("RMQC_RECORD_BYTES", &[100, 1_024]) {
-        let (records, size) = (records(bytes), usize::try_from(bytes).unwrap());
-        let stage = Stage::set(records, size, RAISED_PULL_CAPS);
+        let (records, size) = (records(bytes, TOTAL_BYTES), usize::try_from(bytes).unwrap());
+        let stage = Stage::set(records, size, Cpus::Shared, RAISED_PULL_CAPS);
         let case = |name: String| Case { scenario: "peers", name, primary: "cpu_us_per_record" };
         let mut made = 0;
         let mut topic = String::new();
