@@ -23,15 +23,15 @@ use crate::tool::rounds::{Case, Side, compare_with};
 use crate::tool::workers::{Build, PATIENCE, Running, add_beside, throughput, wait_count};
 
 const QUEUES: u32 = 4;
-/// Bytes of all records together, by default: the broker keeps what every side of every round sends.
-pub const TOTAL_BYTES: u64 = 100_000_000;
+/// Bytes of all records together, by default.
+const TOTAL_BYTES: u64 = 200_000_000;
 /// The same where they are only read, and fast: fewer would be read in a moment, of which the start is a part.
-const TOTAL_BYTES_READ: u64 = 4 * TOTAL_BYTES;
-/// How often at least, and for how long, the first topic is read before anything is measured.
+const TOTAL_BYTES_READ: u64 = 2 * TOTAL_BYTES;
+/// Before anything is measured the whole file is sent, and read so often, for so long.
 const WARM_READS: usize = 4;
-const WARM_TIME: Duration = Duration::from_secs(15);
-/// Runs of fewer records measure nothing worth the time.
-const WARM_RECORDS: u64 = 100_000;
+const WARM_TIME: Duration = Duration::from_secs(30);
+/// Runs of fewer records measure nothing that is worth the time; they do it once.
+const WARM_RECORDS: u64 = 20_000;
 /// Batches of the client with nothing around it: as large as the worker's, as many under way.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_MESSAGES: usize = 4_096;
@@ -57,14 +57,14 @@ impl Stage {
         let broker = Placed::start(cpus, settings);
         let facts = broker.facts(settings);
         let stage = Self { broker, folder, file, records, bytes, made: Cell::new(0), facts };
-        let topic = stage.filled_topic();
         let began = Instant::now();
-        let mut reads = 0;
-        while reads < WARM_READS || (began.elapsed() < WARM_TIME && records >= WARM_RECORDS) {
-            pull(stage.broker.address(), &topic, QUEUES as usize, None).unwrap();
-            reads += 1;
+        loop {
+            let topic = stage.filled_topic();
+            (0..WARM_READS).for_each(|_| assert_eq!(pull_all(stage.broker.address(), &topic).messages, records));
+            if records < WARM_RECORDS || began.elapsed() >= WARM_TIME {
+                return stage;
+            }
         }
-        stage
     }
 
     /// Its file.
@@ -82,7 +82,9 @@ impl Stage {
         format!("load-{}", self.made.get())
     }
 
+    /// A topic to send to; what other topics had is not read any more.
     fn new_topic(&self) -> String {
+        self.broker.free_old_messages();
         let topic = self.new_name();
         self.broker.create_topic(&topic, QUEUES);
         topic
@@ -159,7 +161,7 @@ impl Stage {
 
     fn take_bare(&self, topic: &str) -> Value {
         let address = self.broker.address();
-        self.pulled_by(|| pull(address, topic, QUEUES as usize, None).unwrap())
+        self.pulled_by(|| pull_all(address, topic))
     }
 
     fn take_own(&self, topic: &str) -> Value {
@@ -200,6 +202,10 @@ impl Stage {
         add_beside(told, cpu);
         told["broker_cpu_us_per_record"] = json!(per_record(cpu, self.records));
     }
+}
+
+fn pull_all(address: &str, topic: &str) -> Pulled {
+    pull(address, topic, QUEUES as usize, None).unwrap()
 }
 
 /// Does work on a thread of its own: an executor leaves its thread with a timer that interrupts system calls. Gives the

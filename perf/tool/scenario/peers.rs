@@ -1,6 +1,6 @@
 //! The worker with Apache RocketMQ beside Kafka Connect with Apache Kafka: the same files in, the same files out.
 
-use super::broker::{Stage, TOTAL_BYTES, check_and_remove, records};
+use super::broker::{Stage, check_and_remove, records};
 use crate::support::TempDir;
 use crate::support::broker::RAISED_PULL_CAPS;
 use crate::tool::options::{Options, list};
@@ -8,6 +8,9 @@ use crate::tool::peer::kafka::Kafka;
 use crate::tool::real_broker::Cpus;
 use crate::tool::rounds::{Case, Side, compare_with};
 use crate::tool::workers::Build;
+
+/// Bytes of all records together, by default.
+const TOTAL_BYTES: u64 = 100_000_000;
 
 /// All sizes, both ways.
 pub fn run(options: &Options) {
