@@ -101,7 +101,10 @@ impl Division {
             "" if all.len() < 2 => return None,
             "" => all[..all.len() / 2].to_vec(),
             numbers => {
-                let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("RMQC_BROKER_CPUS={numbers}"));
+                let number = |word: &str| {
+                    word.parse()
+                        .unwrap_or_else(|_| panic!("RMQC_BROKER_CPUS={numbers}: `shared` and numbers are possible"))
+                };
                 numbers.split_whitespace().map(number).collect()
             }
         };

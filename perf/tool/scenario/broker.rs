@@ -23,10 +23,6 @@ use crate::tool::rounds::{Case, Side, compare_with};
 use crate::tool::workers::{Build, PATIENCE, Running, add_beside, throughput, wait_count};
 
 const QUEUES: u32 = 4;
-/// Bytes of all records together, by default.
-const TOTAL_BYTES: u64 = 200_000_000;
-/// The same where they are only read, and fast: fewer would be read in a moment, of which the start is a part.
-const TOTAL_BYTES_READ: u64 = 2 * TOTAL_BYTES;
 /// Before anything is measured the whole file is sent, and read so often, for so long.
 const WARM_READS: usize = 4;
 const WARM_TIME: Duration = Duration::from_secs(30);
@@ -220,9 +216,15 @@ pub fn check_and_remove(file: &Path, records: u64) {
     std::fs::remove_file(file).unwrap();
 }
 
-/// Records of so many bytes for a case with a real broker, if all are to have so many.
+/// Records of so many bytes, of `total` bytes together by default.
 pub fn records(bytes: u64, total: u64) -> u64 {
     setting("RMQC_RECORDS", total / bytes)
+}
+
+/// Bytes together that take a second at least, of which the start of a worker is a small part; `raised` are read only, with
+/// raised caps.
+fn total_bytes(bytes: u64, raised: bool) -> u64 {
+    if bytes < 1_000 && !raised { 200_000_000 } else { 1_000_000_000 }
 }
 
 /// All sizes; reading with the caps that brokers have by default, and with raised ones.
@@ -231,9 +233,9 @@ pub fn run(options: &Options) {
     let builds = Build::chosen(options);
     for bytes in list("RMQC_RECORD_BYTES", &[100, 1_024]) {
         let size = usize::try_from(bytes).unwrap();
-        let caps = [("32", 32, TOTAL_BYTES, &[][..]), ("1024", 1_024, TOTAL_BYTES_READ, RAISED_PULL_CAPS)];
-        for (caps, at_once, total, settings) in caps {
-            let stage = Stage::set(records(bytes, total), size, Cpus::Apart, settings);
+        for (caps, at_once, settings) in [("32", 32, &[][..]), ("1024", 1_024, RAISED_PULL_CAPS)] {
+            let records = records(bytes, total_bytes(bytes, !settings.is_empty()));
+            let stage = Stage::set(records, size, Cpus::Apart, settings);
             if settings.is_empty() {
                 let case = case(format!("file to topic, {bytes} B"));
                 let mut sides: Vec<Side> =
