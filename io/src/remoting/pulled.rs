@@ -68,6 +68,13 @@ impl MessageSpan {
         answer.get(end.saturating_sub(usize::from(self.properties_len))..end).unwrap_or_default()
     }
 
+    /// A handle of the properties block.
+    #[must_use]
+    pub fn properties(&self, answer: &Bytes) -> Bytes {
+        let len = usize::from(self.properties_len);
+        part(answer, (self.end as usize).saturating_sub(len), len)
+    }
+
     /// The whole message.
     ///
     /// # Errors
@@ -189,7 +196,8 @@ mod tests {
             let told = (span.queue_id, span.queue_offset, span.born_ms, span.store_ms, span.is_plain);
             let is_plain = message.is_plain();
             assert_eq!(told, (message.queue_id, message.queue_offset, message.born_ms, message.store_ms, is_plain));
-            assert_eq!((&span.body(&body), span.properties_in(&body)), (&message.body, &message.properties[..]));
+            assert_eq!((span.body(&body), span.properties(&body)), (message.body.clone(), message.properties.clone()));
+            assert_eq!(span.properties_in(&body), message.properties);
             assert_eq!(span.body_len(), message.body.len());
         }
         assert_eq!(found.spans()[0].body(&body).as_ptr(), read[0].body.as_ptr());
@@ -211,7 +219,12 @@ mod tests {
     fn a_span_of_another_answer_leads_nowhere() {
         let span = all(answer(&[(b"a long body", b"a\x011\x02", 0)])).unwrap().spans()[0];
         let other = Bytes::from_static(b"short");
-        assert!(span.body(&other).is_empty() && span.properties_in(&other).is_empty() && span.message(&other).is_err());
+        assert!(
+            span.body(&other).is_empty()
+                && span.properties(&other).is_empty()
+                && span.properties_in(&other).is_empty()
+                && span.message(&other).is_err()
+        );
     }
 
     proptest! {

@@ -80,9 +80,13 @@ impl Stages {
             span.message(from.answer).and_then(|message| message.plain_body()).map_err(not_expanded)?
         };
         place_in(record, from.topic, from.partition, span.queue_offset);
-        let (whole, bytes) = (from.answer, span.properties_in(from.answer));
-        let properties = Block { whole, bytes, is_kept: from.with_extensions };
-        self.decode(record, from.topic, (body, properties), span.born_ms)
+        let properties = Block { whole: from.answer, bytes: span.properties_in(from.answer) };
+        self.decode(record, from.topic, (body, properties), span.born_ms)?;
+        record.extensions = match from.with_extensions {
+            true => Extensions::Message(span.properties(from.answer)),
+            false => Extensions::Empty,
+        };
+        Ok(())
     }
 
     /// The record of a message, before the chain.
@@ -98,8 +102,9 @@ impl Stages {
         let body = message.plain_body().map_err(not_expanded)?;
         let mut record = ConnectRecord::default();
         place_in(&mut record, topic, partition, message.queue_offset);
-        let properties = Block { whole: &message.properties, bytes: &message.properties, is_kept: true };
+        let properties = Block { whole: &message.properties, bytes: &message.properties };
         self.decode(&mut record, topic, (body, properties), message.born_ms)?;
+        record.extensions = Extensions::Message(message.properties.clone());
         Ok(record)
     }
 
@@ -113,20 +118,15 @@ impl Stages {
         born_ms: i64,
     ) -> Result<()> {
         let [found_key, time] = find_each(properties.bytes, [KEYS, CONNECT_TIMESTAMP]);
-        // All of them are named, since nothing of an earlier record may stay.
-        let ConnectRecord { topic: _, position: _, key, key_schema, value, schema, extensions, timestamp_ms } = record;
+        // All of them are named, since nothing of an earlier record may stay; callers see to the extensions.
+        let ConnectRecord { topic: _, position: _, key, key_schema, value, schema, extensions: _, timestamp_ms } =
+            record;
         *timestamp_ms = Some(time.and_then(|text| self.last_time.number(text)).unwrap_or(born_ms));
         let key_bytes = found_key.filter(|key| !key.is_empty()).map(|key| properties.whole.slice_ref(key));
         self.key_converter.decode_into(topic, key_bytes, key_schema, key)?;
         let no_value = body.is_empty() && find(properties.bytes, TOMBSTONE).is_some();
         let body = (!no_value).then_some(body);
-        self.value_converter.decode_into(topic, body, schema, value)?;
-        *extensions = if properties.is_kept {
-            Extensions::Message(properties.whole.slice_ref(properties.bytes))
-        } else {
-            Extensions::Empty
-        };
-        Ok(())
+        self.value_converter.decode_into(topic, body, schema, value)
     }
 }
 
@@ -136,8 +136,6 @@ struct Block<'m> {
     /// Of which they are a part.
     whole: &'m Bytes,
     bytes: &'m [u8],
-    /// Whether the record is to have a handle of them.
-    is_kept: bool,
 }
 
 /// Where messages come from that are to be records: what these share.
