@@ -17,7 +17,7 @@ const APACHE_SIZES: &[&str] = &[
 ];
 
 /// Where a broker runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Cpus {
     /// On the CPUs that all have.
     Shared,
@@ -30,6 +30,7 @@ pub enum Cpus {
 pub struct Placed {
     broker: RealBroker,
     apart: Option<Division>,
+    facts: Value,
 }
 
 impl Placed {
@@ -52,16 +53,23 @@ impl Placed {
         if let Some(Division { others, .. }) = &apart {
             run_on(others);
         }
-        Self { broker, apart }
+        let mut facts = settings(more);
+        if let Some(Division { brokers, .. }) = &apart {
+            facts["broker_cpus"] = json!(brokers);
+        }
+        Self { broker, apart, facts }
     }
 
-    /// What results tell of it, which was started with these lines.
-    pub fn facts(&self, more: &[&str]) -> Value {
-        let mut told = settings(more);
-        if let Some(Division { brokers, .. }) = &self.apart {
-            told["broker_cpus"] = json!(brokers);
-        }
-        told
+    /// What results tell of it.
+    pub fn facts(&self) -> &Value {
+        &self.facts
+    }
+
+    /// Makes a topic to send to. What other topics had, which is gigabytes, in memory if the folder is there, is given
+    /// back: nobody may read it any more.
+    pub fn make_only_topic(&self, name: &str, queues: u32) {
+        self.broker.free_old_messages();
+        self.broker.create_topic(name, queues);
     }
 }
 
@@ -87,7 +95,6 @@ fn run_on(cpus: &[usize]) {
 }
 
 /// The CPUs of brokers, and all others.
-#[derive(Debug, PartialEq, Eq)]
 struct Division {
     brokers: Vec<usize>,
     others: Vec<usize>,

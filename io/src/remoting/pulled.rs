@@ -64,15 +64,19 @@ impl MessageSpan {
     /// The properties block where it lies.
     #[must_use]
     pub fn properties_in<'a>(&self, answer: &'a [u8]) -> &'a [u8] {
-        let end = self.end as usize;
-        answer.get(end.saturating_sub(usize::from(self.properties_len))..end).unwrap_or_default()
+        answer.get(self.properties_at()..self.end as usize).unwrap_or_default()
     }
 
     /// A handle of the properties block.
     #[must_use]
     pub fn properties(&self, answer: &Bytes) -> Bytes {
-        let len = usize::from(self.properties_len);
-        part(answer, (self.end as usize).saturating_sub(len), len)
+        part(answer, self.properties_at(), usize::from(self.properties_len))
+    }
+
+    /// Where the properties begin.
+    #[inline]
+    fn properties_at(&self) -> usize {
+        (self.end as usize).saturating_sub(usize::from(self.properties_len))
     }
 
     /// The whole message.

@@ -82,10 +82,8 @@ impl Stages {
         place_in(record, from.topic, from.partition, span.queue_offset);
         let properties = Block { whole: from.answer, bytes: span.properties_in(from.answer) };
         self.decode(record, from.topic, (body, properties), span.born_ms)?;
-        record.extensions = match from.with_extensions {
-            true => Extensions::Message(span.properties(from.answer)),
-            false => Extensions::Empty,
-        };
+        record.extensions =
+            if from.with_extensions { Extensions::Message(span.properties(from.answer)) } else { Extensions::Empty };
         Ok(())
     }
 

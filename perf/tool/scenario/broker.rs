@@ -41,7 +41,6 @@ pub struct Stage {
     records: u64,
     bytes: usize,
     made: Cell<u32>,
-    facts: Value,
 }
 
 impl Stage {
@@ -51,8 +50,7 @@ impl Stage {
         let file = folder.file("in.txt");
         lines::write(&file, records, bytes).unwrap();
         let broker = Placed::start(cpus, settings);
-        let facts = broker.facts(settings);
-        let stage = Self { broker, folder, file, records, bytes, made: Cell::new(0), facts };
+        let stage = Self { broker, folder, file, records, bytes, made: Cell::new(0) };
         let began = Instant::now();
         loop {
             let topic = stage.filled_topic();
@@ -70,7 +68,7 @@ impl Stage {
 
     /// What every result tells of its broker.
     pub fn facts(&self) -> &Value {
-        &self.facts
+        self.broker.facts()
     }
 
     fn new_name(&self) -> String {
@@ -78,11 +76,9 @@ impl Stage {
         format!("load-{}", self.made.get())
     }
 
-    /// A topic to send to; what other topics had is not read any more.
     fn new_topic(&self) -> String {
-        self.broker.free_old_messages();
         let topic = self.new_name();
-        self.broker.create_topic(&topic, QUEUES);
+        self.broker.make_only_topic(&topic, QUEUES);
         topic
     }
 

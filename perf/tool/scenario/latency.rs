@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::per_record;
-use crate::support::broker::{RAISED_PULL_CAPS, RealBroker};
+use crate::support::broker::RAISED_PULL_CAPS;
 use crate::support::worker::{Worker, file_sink, file_source, wait_bytes};
 use crate::support::{TempDir, unique};
 use crate::tool::bare::{Producer, follow};
@@ -69,7 +69,7 @@ impl Via {
     /// What every result tells of it.
     fn facts(&self) -> Value {
         match self {
-            Self::Real(broker) => broker.facts(RAISED_PULL_CAPS),
+            Self::Real(broker) => broker.facts().clone(),
             Self::Embedded => json!({}),
         }
     }
@@ -113,12 +113,6 @@ pub fn run(options: &Options) {
     }
 }
 
-fn make_topic(broker: &RealBroker, topic: &str) {
-    // What was measured before is gigabytes, in memory if the folder is there.
-    broker.free_old_messages();
-    broker.create_topic(topic, QUEUES);
-}
-
 /// A worker with a source and a sink of one topic, and their files.
 struct Way {
     worker: Worker,
@@ -134,7 +128,7 @@ impl Way {
         let home = TempDir::new("latency");
         let topic = unique("latency");
         if let Via::Real(broker) = via {
-            make_topic(broker, &topic);
+            broker.make_only_topic(&topic, QUEUES);
         }
         let (source, sink) = (home.file("in.txt"), home.file("out.txt"));
         fill(&source);
@@ -197,10 +191,10 @@ fn open_loop(build: &Build, via: &Via, rate: u64) -> Value {
 
 /// The same lines without files and worker: what has become due is a batch, and a line's wait ends when its message has
 /// come. CPU is that of the two threads.
-fn bare(broker: &RealBroker, rate: u64) -> Value {
+fn bare(broker: &Placed, rate: u64) -> Value {
     let (skipped, total) = sizes(rate);
     let topic = unique("latency");
-    make_topic(broker, &topic);
+    broker.make_only_topic(&topic, QUEUES);
     let stalls = Stalls::watch();
     let (arrived, cpu) = std::thread::scope(|threads| {
         let sender = threads.spawn(|| {
