@@ -14,7 +14,7 @@ use crate::support::{TempDir, wait_until};
 use crate::tool::bare::{Producer, Pulled, pull};
 use crate::tool::floor::{batches, file_to_topic};
 use crate::tool::lines::{self, Tally};
-use crate::tool::machine::{process_cpu, thread_cpu};
+use crate::tool::machine::{process_cpu, thread_cpu, warm_memory};
 use crate::tool::options::{Options, list, setting};
 use crate::tool::own_client;
 use crate::tool::peer::rocketmq::RocketClient;
@@ -25,13 +25,16 @@ use crate::tool::workers::{Build, PATIENCE, Running, add_beside, throughput, wai
 const QUEUES: u32 = 4;
 /// Before anything is measured the whole file is sent, and read so often, for so long.
 const WARM_READS: usize = 4;
-const WARM_TIME: Duration = Duration::from_secs(30);
+const WARM_TIME: Duration = Duration::from_secs(60);
 /// Runs of fewer records measure nothing that is worth the time; they do it once.
 const WARM_RECORDS: u64 = 20_000;
 /// Batches of the client with nothing around it: as large as the worker's, as many under way.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_MESSAGES: usize = 4_096;
 const WINDOW: usize = 8;
+
+/// Bytes that a broker keeps of a message of one line beside the line, about.
+const MESSAGE_BYTES: u64 = 250;
 
 /// A real broker, a file of numbered lines, and topics made one after another.
 pub struct Stage {
@@ -71,6 +74,10 @@ impl Stage {
         self.broker.facts()
     }
 
+    fn file_bytes(&self) -> u64 {
+        self.records * self.bytes as u64
+    }
+
     fn new_name(&self) -> String {
         self.made.set(self.made.get() + 1);
         format!("load-{}", self.made.get())
@@ -79,6 +86,7 @@ impl Stage {
     fn new_topic(&self) -> String {
         let topic = self.new_name();
         self.broker.make_only_topic(&topic, QUEUES);
+        warm_memory(self.file_bytes() + self.records * MESSAGE_BYTES);
         topic
     }
 
@@ -113,10 +121,11 @@ impl Stage {
         // Its name makes the consumer group: one that has read the topic before would find nothing new.
         let name = self.new_name();
         let file = self.folder.file(&format!("{name}.out"));
+        warm_memory(self.file_bytes());
         let broker = process_cpu(self.broker.pid());
         let mut running = Running::start(build, self.broker.namesrv(), &[]);
         running.worker.create(&name, &file_sink(&file, topic));
-        wait_bytes(&file, self.records * self.bytes as u64, PATIENCE);
+        wait_bytes(&file, self.file_bytes(), PATIENCE);
         let mut told = running.measured(self.records, self.bytes);
         self.tell_broker(&mut told, broker);
         running.worker.stop();
