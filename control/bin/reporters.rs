@@ -1,18 +1,25 @@
 //! Who else is told the metrics: the log and a topic, as in the Java worker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rmqc_control::controller::Controller;
 use rmqc_control::known_secrets::KnownSecrets;
 use rmqc_control::metrics::Monitored;
 use rmqc_control::metrics::reporters::{
-    PACE_INTERVAL, REPORT_INTERVAL, TopicReporterConfig, log_metrics, log_pace, send_metrics,
+    PACE_INTERVAL, REPORT_INTERVAL, TopicReporterConfig, Turns, log_metrics, log_pace, send_metrics,
 };
 use rmqc_core::cluster_port::ClusterPort;
 use rmqc_core::config::java;
 use rmqc_core::config::key::{ConfigError, ConfigErrors};
 use rmqc_core::config::provider::Providers;
 use rmqc_core::config::worker::WorkerConfig;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Longest time that a stop waits for the last turns.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the file at `metricsConfigPath` says; none without one. Its secrets become known.
 ///
@@ -47,18 +54,38 @@ pub(crate) fn topic_reporter(
     Ok(Some(reporter))
 }
 
-/// Starts what the configuration wants, in the present runtime. It ends with the controller.
+/// The reporters that were started.
+pub(crate) struct Reporters {
+    leave: watch::Sender<()>,
+    under_way: JoinSet<()>,
+}
+
+impl Reporters {
+    /// Lets each of them tell what is counted now, and ends them.
+    pub async fn end(mut self) {
+        let _ = self.leave.send(());
+        if timeout(LAST_PATIENCE, async { while self.under_way.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("the last metrics may not be reported: it takes longer than {LAST_PATIENCE:?}");
+        }
+    }
+}
+
+/// Starts what the configuration wants, in the present runtime.
 pub(crate) fn start(
     config: &WorkerConfig,
     topic: Option<(TopicReporterConfig, Arc<dyn ClusterPort>)>,
     controller: &Controller,
     monitored: &Arc<Monitored>,
-) {
-    tokio::spawn(log_pace(controller.clone(), PACE_INTERVAL));
+) -> Reporters {
+    let (leave, leaving) = watch::channel(());
+    let turns = |pause| Turns::new(controller.clone(), pause, leaving.clone());
+    let mut under_way = JoinSet::new();
+    under_way.spawn(log_pace(turns(PACE_INTERVAL)));
     if config.log_metrics {
-        tokio::spawn(log_metrics(controller.clone(), REPORT_INTERVAL));
+        under_way.spawn(log_metrics(turns(REPORT_INTERVAL)));
     }
     if let Some((reporter, cluster)) = topic {
-        tokio::spawn(send_metrics(controller.clone(), cluster, reporter.topic, Arc::clone(monitored), REPORT_INTERVAL));
+        under_way.spawn(send_metrics(turns(REPORT_INTERVAL), cluster, reporter.topic, Arc::clone(monitored)));
     }
+    Reporters { leave, under_way }
 }

@@ -184,7 +184,7 @@ impl Room {
             crate::otlp::start(otlp, config.worker_id.clone(), controller.clone(), port, monitored)
         };
         let rounds = config.otlp.clone().map(start_otlp).transpose()?;
-        crate::reporters::start(&config, topic, &controller, &monitored);
+        let reporters = crate::reporters::start(&config, topic, &controller, &monitored);
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (close, closed) = oneshot::channel::<()>();
         let server = tokio::spawn(serve(listener, controller.clone(), plane.port, plane.cluster, rest, async {
@@ -192,10 +192,13 @@ impl Room {
         }));
         let left = tokio::select! {
             _ = stopped => {
-                let posted = match rounds {
-                    Some(rounds) => Some(rounds.end().await),
-                    None => None,
+                let last_round = async {
+                    match rounds {
+                        Some(rounds) => Some(rounds.end().await),
+                        None => None,
+                    }
                 };
+                let (posted, ()) = tokio::join!(last_round, reporters.end());
                 let left = controller.shutdown(config.stop_timeout).await.unwrap_or_default();
                 running.await?;
                 if let Some(posted) = posted {

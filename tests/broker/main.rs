@@ -15,6 +15,10 @@ mod support;
 #[path = "../support/client_suite/mod.rs"]
 mod client_suite;
 
+#[path = "../support/collector.rs"]
+#[allow(dead_code, reason = "only spans are asked of it here")]
+mod collector;
+
 mod cluster;
 mod file;
 mod group;
@@ -26,3 +30,4 @@ mod protocol;
 mod records;
 mod restart;
 mod tags;
+mod traces;

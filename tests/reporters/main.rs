@@ -8,6 +8,7 @@
     reason = "in a test a failure is a panic"
 )]
 
+#[path = "../support/collector.rs"]
 mod collector;
 mod spans;
 #[path = "../support/mod.rs"]

@@ -4,22 +4,28 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmqc_control::metrics::reporters::send_metrics;
+use rmqc_control::metrics::reporters::{Turns, send_metrics};
 use rmqc_core::cluster_port::ClusterPort;
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::world::{Wishes, World};
 
 const TOPIC: &str = "connect-metrics";
 
-/// Reports to the world's own cluster, on a thread of its own, until the world ends.
-fn report(world: &World) -> std::thread::JoinHandle<()> {
+/// Reports to the world's own cluster, on a thread of its own, until the world ends or it is told to leave.
+fn report(world: &World, pause: Duration) -> (watch::Sender<()>, std::thread::JoinHandle<()>) {
     let (controller, monitored) = (world.controller.clone(), Arc::clone(&world.monitored));
     let cluster: Arc<dyn ClusterPort> = Arc::<crate::cluster::FakeCluster>::clone(&world.cluster);
-    std::thread::spawn(move || {
+    let (leave, leaving) = watch::channel(());
+    let reporter = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(send_metrics(controller, cluster, TOPIC.to_owned(), monitored, Duration::from_millis(50)));
-    })
+        runtime.block_on(async {
+            let turns = Turns::new(controller, pause, leaving);
+            send_metrics(turns, cluster, TOPIC.to_owned(), monitored).await;
+        });
+    });
+    (leave, reporter)
 }
 
 /// The last value sent for each key.
@@ -39,7 +45,7 @@ fn metrics_reach_the_topic_and_a_cluster_that_is_away_is_counted_and_hurts_nobod
     world.create("out", &json!({"connector.class": class(sink), "filename": "f", "connect.topicnames": "t"}));
     world.wait_for_state("in", 0, "RUNNING");
     world.wait_for_state("out", 0, "RUNNING");
-    let reporter = report(&world);
+    let (_leave, reporter) = report(&world, Duration::from_millis(50));
     let key =
         |group, name, kind, connector| format!("rocketmq.connect:{group},{name},{kind},connector={connector},task=0");
     let poll_total = key("source-task-metrics", "source-record-poll-total", "none", "in");
@@ -79,4 +85,26 @@ fn metrics_reach_the_topic_and_a_cluster_that_is_away_is_counted_and_hurts_nobod
     world.wait("metrics after the cluster came back", |world| sent(world).contains_key(&poll_total));
     world.stop();
     reporter.join().unwrap();
+}
+
+#[test]
+fn a_reporter_that_is_to_leave_tells_once_more_what_is_counted_now() {
+    let world = World::start(Wishes::default());
+    let class = "org.apache.rocketmq.connect.file.FileSourceConnector";
+    let create = |name| {
+        world.create(name, &json!({"connector.class": class, "filename": "f", "connect.topicname": "t"}));
+        world.wait_for_state(name, 0, "RUNNING");
+    };
+    let total = |connector| {
+        let key = "rocketmq.connect:source-task-metrics,source-record-poll-total,none,connector=";
+        sent(&world).get(&format!("{key}{connector},task=0")).cloned()
+    };
+    create("early");
+    let (leave, reporter) = report(&world, Duration::from_secs(3600));
+    world.wait("the first turn", |_| total("early").is_some());
+    create("late");
+    leave.send(()).unwrap();
+    reporter.join().unwrap();
+    assert_eq!(total("late").as_deref(), Some("5.0"));
+    world.stop();
 }

@@ -1,5 +1,5 @@
 //! Hands the Java worker's metrics on, in the background: to the log and to a topic. Nothing here touches a task; a reporter that
-//! fails says so once, is counted, and tries again at its next turn.
+//! fails says so once, is counted, and tries again at its next turn. When the worker is to stop each has a last turn.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use rmqc_core::cluster_port::{ClusterError, ClusterPort, NewMessage};
 use rmqc_core::config::Properties;
 use rmqc_core::config::key::{ConfigError, ConfigErrors};
 use rmqc_core::config::worker::Secret;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
@@ -98,31 +99,40 @@ impl TopicReporterConfig {
     }
 }
 
-/// Looks at all tasks at every interval until the worker stops. A turn that is missed is not made up for.
-struct Turns {
+/// Looks at all tasks at every interval, and a last time when told to leave. A turn that is missed is not made up for.
+pub struct Turns {
     controller: Controller,
     begin: Instant,
+    pause: Duration,
     ticks: Interval,
+    /// Changes when the worker is to stop; nothing after the last turn.
+    leave: Option<watch::Receiver<()>>,
 }
 
 impl Turns {
-    fn new(controller: Controller, pause: Duration) -> Self {
+    /// Turns of the tasks of a worker, to be made in its runtime.
+    #[must_use]
+    pub fn new(controller: Controller, pause: Duration, leave: watch::Receiver<()>) -> Self {
         let mut ticks = interval(pause);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { controller, begin: Instant::now(), ticks }
+        Self { controller, begin: Instant::now(), pause, ticks, leave: Some(leave) }
     }
 
-    /// The next look, and the time since the first; none when the worker stops.
+    /// The next look, and the time since the first; none when the worker has stopped.
     async fn next(&mut self) -> Option<(Snapshot, Reports, Duration)> {
-        self.ticks.tick().await;
+        let leave = self.leave.as_mut()?;
+        tokio::select! {
+            _ = self.ticks.tick() => {}
+            _ = leave.changed() => self.leave = None,
+        }
         let (snapshot, reports) = tokio::join!(self.controller.look(), self.controller.report());
         Some((snapshot.ok()?, reports.ok()?, self.begin.elapsed()))
     }
 }
 
 /// Logs how many records a second all sources and sinks move.
-pub async fn log_pace(controller: Controller, pause: Duration) {
-    let (mut turns, mut pace, mut first) = (Turns::new(controller, pause), Pace::default(), true);
+pub async fn log_pace(mut turns: Turns) {
+    let (mut pace, mut first) = (Pace::default(), true);
     while let Some((snapshot, reports, now)) = turns.next().await {
         let (source, sink) = pace.take(&snapshot, &reports, now);
         // The first look only begins the first interval.
@@ -133,8 +143,8 @@ pub async fn log_pace(controller: Controller, pause: Duration) {
 }
 
 /// Logs the metrics of all tasks.
-pub async fn log_metrics(controller: Controller, pause: Duration) {
-    let (mut turns, mut metrics) = (Turns::new(controller, pause), JavaMetrics::default());
+pub async fn log_metrics(mut turns: Turns) {
+    let mut metrics = JavaMetrics::default();
     while let Some((snapshot, reports, now)) = turns.next().await {
         for line in lines(&metrics.take(&snapshot, &reports, now)) {
             tracing::info!(target: "RocketmqConnectStats", "{line}");
@@ -170,16 +180,9 @@ impl Trouble {
 }
 
 /// Sends the metrics of all tasks to a topic, a message each: `KEYS` is the registry's key, the body the value as text.
-pub async fn send_metrics(
-    controller: Controller,
-    cluster: Arc<dyn ClusterPort>,
-    topic: String,
-    monitored: Arc<Monitored>,
-    pause: Duration,
-) {
+pub async fn send_metrics(mut turns: Turns, cluster: Arc<dyn ClusterPort>, topic: String, monitored: Arc<Monitored>) {
     monitored.reporters.register(TOPIC_REPORTER);
-    let mut trouble = Trouble::default();
-    let (mut turns, mut metrics) = (Turns::new(controller, pause), JavaMetrics::default());
+    let (pause, mut trouble, mut metrics) = (turns.pause, Trouble::default(), JavaMetrics::default());
     while let Some((snapshot, reports, now)) = turns.next().await {
         let values = metrics.take(&snapshot, &reports, now);
         let outcome = match tokio::time::timeout(pause, send_all(&cluster, &topic, &values)).await {
