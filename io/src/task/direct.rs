@@ -574,7 +574,7 @@ impl<D: Driver> Flow<D> {
     /// Everything accepted is safe.
     fn confirm(&mut self) {
         let end = self.commits.inflight.next_sequence();
-        self.commits.inflight.confirm(self.unflushed_from..end);
+        self.commits.confirm(self.unflushed_from..end);
         self.unflushed_from = end;
         self.dirty_since = None;
     }

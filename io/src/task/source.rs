@@ -351,7 +351,7 @@ impl<D: Driver> Flow<D> {
             self.take_refused(refused)?;
         }
         for sequences in confirmed.sequences {
-            self.commits.inflight.confirm(sequences);
+            self.commits.confirm(sequences);
         }
         self.producer.flush_if_idle();
         let due = self.commits.until_due(self.limits.commit_interval).is_zero();
@@ -549,7 +549,7 @@ impl<D: Driver> Flow<D> {
                 }
                 Ok(Outcome::Drop) => {
                     let sequence = self.commits.inflight.push(position);
-                    self.commits.inflight.confirm(sequence..sequence.saturating_add(1));
+                    self.commits.confirm(sequence..sequence.saturating_add(1));
                     self.control
                         .count(|counters| counters.records_filtered = counters.records_filtered.saturating_add(1));
                     return Ok(None);
@@ -674,7 +674,7 @@ impl<D: Driver> Flow<D> {
         self.errant.log(&error, format_args!("source record is at {:?} {:?}", position.partition.0, position.offset));
         let sequence = self.commits.inflight.push(position);
         let Some(topic) = self.letter_topic else {
-            self.commits.inflight.confirm(sequence..sequence.saturating_add(1));
+            self.commits.confirm(sequence..sequence.saturating_add(1));
             self.control.count(|counters| counters.records_skipped = counters.records_skipped.saturating_add(1));
             return Ok(());
         };
@@ -708,7 +708,7 @@ impl<D: Driver> Flow<D> {
         self.bad = self.bad.saturating_add(1);
         self.errant.log(&error, "the broker refused the message");
         let Some(topic) = self.letter_topic else {
-            self.commits.inflight.confirm(sequence..sequence.saturating_add(1));
+            self.commits.confirm(sequence..sequence.saturating_add(1));
             self.control.count(|counters| counters.records_skipped = counters.records_skipped.saturating_add(1));
             return Ok(());
         };
