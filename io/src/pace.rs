@@ -5,7 +5,8 @@
 //! moment comes, nothing is ever held up.
 //!
 //! What was waited at for longer is left alone for a breath all the same: a broker answers with the first message of a batch
-//! that it is just making known, and if it was asked at once, with the next few.
+//! that it is just making known, and if it was asked at once, with the next few. Not what gives so rarely that a timer for
+//! each time costs more than the asking.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 pub const MOMENT: Duration = Duration::from_millis(1);
 /// Least time between what it gave and the next asking.
 const BREATH: Duration = Duration::from_micros(300);
+/// What had to be waited at for so long gives rarely.
+const RARELY: Duration = Duration::from_millis(20);
 
 /// When something was last asked, and when it gave all that it had.
 #[derive(Default)]
@@ -48,6 +51,9 @@ impl Pace {
 }
 
 fn left(since_asked: Duration, since_emptied: Duration) -> Option<Duration> {
+    if since_asked.saturating_sub(since_emptied) >= RARELY {
+        return None;
+    }
     let left = MOMENT.saturating_sub(since_asked).max(BREATH.saturating_sub(since_emptied));
     (!left.is_zero()).then_some(left)
 }
@@ -72,8 +78,9 @@ mod tests {
     fn a_moment_since_the_asking_and_a_breath_since_the_answer_pass() {
         assert_eq!(left(Duration::ZERO, Duration::ZERO), Some(MOMENT));
         assert_eq!(left(MOMENT / 4, Duration::ZERO), Some(MOMENT * 3 / 4));
-        assert_eq!(left(MOMENT * 20, Duration::ZERO), Some(BREATH));
-        assert_eq!(left(MOMENT * 20, BREATH / 3), Some(BREATH * 2 / 3));
+        assert_eq!(left(MOMENT * 19, Duration::ZERO), Some(BREATH));
+        assert_eq!(left(MOMENT * 19, BREATH / 3), Some(BREATH * 2 / 3));
+        assert_eq!(left(RARELY, Duration::ZERO), None, "it gives rarely");
         assert_eq!((left(MOMENT, BREATH), left(MOMENT * 2, MOMENT)), (None, None));
     }
 }
