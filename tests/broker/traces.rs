@@ -25,7 +25,7 @@ fn worker(home: &TempDir, broker: &RealBroker, collector: &Collector) -> Worker 
     Worker::start_with(home.path(), broker.namesrv(), &settings)
 }
 
-fn is_text(span: &Span, key: &str) -> bool {
+fn has(span: &Span, key: &str) -> bool {
     span.attributes.iter().any(|one| one.key == key)
 }
 
@@ -79,7 +79,7 @@ fn a_batch_that_an_apache_broker_stored_tells_its_sends_and_leaves_the_context_i
     assert_eq!(batch.steps(), ["poll", "transform", "convert", "send", "commit"]);
     let send = batch.step("send");
     assert_eq!((number(send, "rmqc.records"), number(send, "rmqc.queue")), (Some(3), Some(0)));
-    assert!(is_text(send, "rmqc.broker") && told(send, "messaging.destination.name", &topic));
+    assert!(has(send, "rmqc.broker") && told(send, "messaging.destination.name", &topic));
     for message in java::consume(broker.namesrv(), &topic, 3, DEADLINE) {
         assert_eq!(message.properties["connect-ext-traceparent"], context());
     }

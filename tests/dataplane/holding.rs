@@ -61,9 +61,10 @@ fn the_lag_is_what_the_sink_has_not_taken() {
     });
 }
 
-/// Plays a trick until it was told of, and then no more.
-fn held_by(plane: &Plane, task: &Task, probe: &Probe, call: Call) -> Holding {
+/// Plays a trick until it was told of, and then no more. `begin` makes the task call.
+fn held_by(plane: &Plane, task: &Task, probe: &Probe, call: Call, begin: impl FnOnce()) -> Holding {
     probe.play(call, Trick::Later, 10_000);
+    begin();
     let holding = wait_holding(plane, task);
     probe.tricks.lock().unwrap().clear();
     wait_free(plane, task);
@@ -82,8 +83,7 @@ fn a_call_that_is_tried_again_is_told_of_until_it_succeeds() {
         let sink = plane.run(&name, "test-sink", &config);
         assert_eq!(report(&plane, &sink).holding, None);
         for call in [Call::Put, Call::Flush] {
-            broker.send("t", 0, b"1 ");
-            let holding = held_by(&plane, &sink, &seen, call);
+            let holding = held_by(&plane, &sink, &seen, call, || broker.send("t", 0, b"1 "));
             assert_eq!((holding.stage, holding.cause), ("TASK_PUT", format!("a trick in {call:?}")), "{call:?}");
         }
         seen.wait_count(2);
@@ -91,7 +91,7 @@ fn a_call_that_is_tried_again_is_told_of_until_it_succeeds() {
 
         let source = plane.run(&name, "test-source", &[("probe", &*name), ("connect.topicname", "t")]);
         // The source has nothing to give, so it is its patience that tells that it is well again.
-        let holding = held_by(&plane, &source, &seen, Call::Poll);
+        let holding = held_by(&plane, &source, &seen, Call::Poll, || {});
         assert_eq!(holding.cause, "a trick in Poll");
         // One that pauses waits for nothing.
         seen.play(Call::Poll, Trick::Later, 10_000);
