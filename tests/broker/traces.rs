@@ -3,22 +3,14 @@
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::Span;
-use serde_json::json;
 
-use super::collector::{Batch, Collector, number, told};
+use super::collector::{Batch, Collector, carry_context, check_link, context, number, told};
 use super::support::broker::RealBroker;
 use super::support::java::{self, Outgoing};
 use super::support::worker::{Worker, file_sink, file_source, wait_lines};
 use super::support::{TempDir, unique};
 
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The trace and the span of another system, as W3C writes them.
-const TRACE_ID: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
-const SPAN_ID: u64 = 0x00f0_67aa_0ba9_02b7;
-
-fn context() -> String {
-    format!("00-{TRACE_ID:032x}-{SPAN_ID:016x}-01")
-}
 
 fn worker(home: &TempDir, broker: &RealBroker, collector: &Collector) -> Worker {
     let settings = [&*collector.setting(), "otlpTraceSample=1", "otlpInterval=1000"];
@@ -52,9 +44,8 @@ fn a_batch_of_a_java_producer_is_linked_to_the_trace_that_its_messages_carry() {
     let has_all = |batch: &Batch| batch.steps() == ["pull", "convert", "put", "flush", "commit"];
     let batch = collector.wait_for_batch(&name, DEADLINE, has_all);
     batch.check();
-    let link = &batch.root.links[0];
-    assert_eq!((&link.trace_id[..], &link.span_id[..]), (&TRACE_ID.to_be_bytes()[..], &SPAN_ID.to_be_bytes()[..]));
-    assert_eq!((batch.root.links.len(), first_offsets(&batch, "pull")), (1, vec![0]));
+    check_link(&batch.root);
+    assert_eq!(first_offsets(&batch, "pull"), [0]);
     assert!(told(batch.step("pull"), "messaging.destination.name", &topic));
     worker.stop();
 }
@@ -66,10 +57,7 @@ fn a_batch_that_an_apache_broker_stored_tells_its_sends_and_leaves_the_context_i
     broker.create_topic(&topic, 1);
     std::fs::write(&source, "one\ntwo\nthree\n").unwrap();
     let mut config = file_source(&source, &topic);
-    config["transforms"] = json!("context");
-    config["transforms.context.class"] = json!("InsertHeader");
-    config["transforms.context.header"] = json!("traceparent");
-    config["transforms.context.value.literal"] = json!(context());
+    carry_context(&mut config);
     let mut worker = worker(&home, broker, &collector);
     worker.create(&name, &config);
 

@@ -8,15 +8,12 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::json;
 
-use crate::collector::{Batch, Collector, number, told};
+use crate::collector::{Batch, Collector, carry_context, check_link, number, told};
 use crate::support::worker::{Worker, file_sink, file_source};
 use crate::support::{TempDir, wait_until};
 
 /// Spans come with the second round of the collector's worker at the latest.
 const DEADLINE: Duration = Duration::from_secs(40);
-/// What a record of another system's trace carries.
-const TRACE_ID: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
-const SPAN_ID: u64 = 0xb7ad_6b71_6920_3331;
 
 fn worker(folder: &Path, collector: &Collector, share: &str) -> Worker {
     let (endpoint, share) = (collector.setting(), format!("otlpTraceSample={share}"));
@@ -40,11 +37,7 @@ fn a_trace_shows_where_the_time_of_a_source_batch_and_of_a_sink_batch_passed() {
     let (input, output) = (folder.join("in.txt"), folder.join("out.txt"));
     append(&input, "a\nbb\nccc\n");
     let mut source = file_source(&input, "t");
-    let context = format!("00-{TRACE_ID:032x}-{SPAN_ID:016x}-01");
-    source["transforms"] = json!("context");
-    source["transforms.context.class"] = json!("InsertHeader");
-    source["transforms.context.header"] = json!("traceparent");
-    source["transforms.context.value.literal"] = json!(context);
+    carry_context(&mut source);
     worker.create("in", &source);
     worker.create("out", &file_sink(&output, "t"));
 
@@ -69,9 +62,7 @@ fn a_trace_shows_where_the_time_of_a_source_batch_and_of_a_sink_batch_passed() {
     let pull = batch.step("pull");
     assert_eq!((pull.kind(), number(pull, "rmqc.first_offset")), (SpanKind::Client, Some(0)));
     assert!(told(pull, "messaging.destination.name", "t") && number(pull, "rmqc.queue").is_some());
-    let link = &batch.root.links[0];
-    assert_eq!((&link.trace_id[..], &link.span_id[..]), (&TRACE_ID.to_be_bytes()[..], &SPAN_ID.to_be_bytes()[..]));
-    assert_eq!(batch.root.links.len(), 1, "one context, however many messages carry it");
+    check_link(&batch.root);
     worker.stop();
 }
 

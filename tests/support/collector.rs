@@ -16,6 +16,30 @@ use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 
+/// The trace and the span of another system.
+const TRACE_ID: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
+const SPAN_ID: u64 = 0xb7ad_6b71_6920_3331;
+
+/// They as a `traceparent`.
+pub fn context() -> String {
+    format!("00-{TRACE_ID:032x}-{SPAN_ID:016x}-01")
+}
+
+/// Lets every record of a source carry them.
+pub fn carry_context(source: &mut serde_json::Value) {
+    source["transforms"] = "context".into();
+    source["transforms.context.class"] = "InsertHeader".into();
+    source["transforms.context.header"] = "traceparent".into();
+    source["transforms.context.value.literal"] = context().into();
+}
+
+/// Fails unless the span is linked to them, and to nothing else.
+pub fn check_link(span: &Span) {
+    let link = &span.links[0];
+    assert_eq!((&link.trace_id[..], &link.span_id[..]), (&TRACE_ID.to_be_bytes()[..], &SPAN_ID.to_be_bytes()[..]));
+    assert_eq!(span.links.len(), 1, "one context, however many messages carry it");
+}
+
 /// A request as it came.
 #[derive(Clone)]
 pub struct Request {
