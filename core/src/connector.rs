@@ -74,6 +74,15 @@ pub trait SinkTask: 'static {
         true
     }
 
+    /// The byte that the task writes behind each value, if it writes values as they are, one after the other. Those that
+    /// come from RocketMQ as they were stored lie before such a byte then, and [`ValueBlocks`] gives both in one piece: half as
+    /// many to write. Asked once, before [`SinkTask::start`].
+    ///
+    /// [`ValueBlocks`]: crate::context::ValueBlocks
+    fn value_end(&self) -> Option<u8> {
+        None
+    }
+
     /// Closes. Called once, also after a failed start.
     fn stop(&mut self) -> impl Future<Output = ()> {
         async {}
@@ -119,6 +128,8 @@ pub trait DynSinkTask {
     fn flush_beside(&mut self) -> LocalFuture<'_, Result<Option<LocalFuture<'static, Result<()>>>>>;
     /// See [`SinkTask::reads_extensions`].
     fn reads_extensions(&self) -> bool;
+    /// See [`SinkTask::value_end`].
+    fn value_end(&self) -> Option<u8>;
     /// See [`SinkTask::stop`].
     fn stop(&mut self) -> LocalFuture<'_, ()>;
 }
@@ -138,6 +149,9 @@ impl<T: SinkTask> DynSinkTask for T {
     }
     fn reads_extensions(&self) -> bool {
         SinkTask::reads_extensions(self)
+    }
+    fn value_end(&self) -> Option<u8> {
+        SinkTask::value_end(self)
     }
     fn stop(&mut self) -> LocalFuture<'_, ()> {
         Box::pin(SinkTask::stop(self))

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::config::Properties;
 use crate::error::{ConnectError, Result, Retry};
 use crate::host::Host;
@@ -25,6 +27,8 @@ pub struct TaskContext {
     pub errant: Rc<ErrantRecords>,
     /// Where a source says what waits for it.
     pub backlog: Rc<Backlog>,
+    /// What a sink's values are parts of, if it asked for a byte behind them.
+    pub blocks: Rc<ValueBlocks>,
 }
 
 /// What waits in a source's outside system, in the source's own words: for people, never for decisions about records.
@@ -130,6 +134,64 @@ impl ErrantRecords {
     }
 }
 
+/// The blocks of memory of which the values of the next put are parts: filled before each [`SinkTask::put`] for tasks that
+/// have a [`SinkTask::value_end`].
+///
+/// [`SinkTask::put`]: crate::connector::SinkTask::put
+/// [`SinkTask::value_end`]: crate::connector::SinkTask::value_end
+#[derive(Debug, Default)]
+pub struct ValueBlocks {
+    blocks: RefCell<Vec<Bytes>>,
+}
+
+impl ValueBlocks {
+    /// Sets the blocks, in the order of the values.
+    pub fn set(&self, blocks: impl Iterator<Item = Bytes>) {
+        let mut all = self.blocks.borrow_mut();
+        all.clear();
+        all.extend(blocks);
+    }
+
+    /// Takes the blocks: what is kept of them keeps their memory.
+    #[must_use]
+    pub fn take(&self) -> Vec<Bytes> {
+        self.blocks.take()
+    }
+}
+
+/// Finds values with the byte behind each, in blocks.
+#[derive(Debug)]
+pub struct EndedValues<'b> {
+    blocks: &'b [Bytes],
+    end: u8,
+    /// Block of the last one found; the next value is mostly there too.
+    at: usize,
+}
+
+impl<'b> EndedValues<'b> {
+    /// Values of these blocks that end with this byte.
+    #[must_use]
+    pub fn new(blocks: &'b [Bytes], end: u8) -> Self {
+        Self { blocks, end, at: 0 }
+    }
+
+    /// A value and the byte behind it, if the value is a part of a block and this byte stands there.
+    #[inline]
+    pub fn find(&mut self, value: &[u8]) -> Option<&'b [u8]> {
+        let place = value.as_ptr().addr();
+        let part = |block: &'b Bytes| {
+            let start = place.checked_sub(block.as_ptr().addr())?;
+            block.get(start..=start.checked_add(value.len())?)
+        };
+        let found = self.blocks.get(self.at).and_then(part).or_else(|| {
+            let (at, found) = self.blocks.iter().enumerate().find_map(|(at, block)| Some((at, part(block)?)))?;
+            self.at = at;
+            Some(found)
+        });
+        found.filter(|ended| ended.last() == Some(&self.end))
+    }
+}
+
 impl TaskContext {
     /// The committed offset of one partition, if there is one.
     #[must_use]
@@ -141,6 +203,29 @@ impl TaskContext {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_found_with_what_stands_behind_them() {
+        let blocks =
+            [Bytes::from_static(b"one\ntwo\tthree\n"), Bytes::from_static(b"four\n"), Bytes::from_static(b"five")];
+        let [first, second, third] = &blocks;
+        let mut values = EndedValues::new(&blocks, b'\n');
+        for (value, expected) in [
+            (first.slice(0..3), Some(&b"one\n"[..])),
+            (first.slice(4..7), None),
+            (first.slice(8..13), Some(b"three\n")),
+            (first.slice(4..13), Some(b"two\tthree\n")),
+            (second.slice(0..4), Some(b"four\n")),
+            (second.clone(), None),
+            (third.clone(), None),
+            (first.slice(8..13), Some(b"three\n")),
+            (Bytes::copy_from_slice(b"one"), None),
+            (Bytes::new(), None),
+        ] {
+            assert_eq!(values.find(&value), expected, "{value:?}");
+        }
+        assert_eq!(EndedValues::new(&[], b'\n').find(first), None);
+    }
 
     #[test]
     fn what_waits_grows_older_by_itself() {

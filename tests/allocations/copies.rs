@@ -24,6 +24,7 @@ use rmqc_core::registry::find_converter;
 use rmqc_core::value::Value;
 use rmqc_io::producer::batch::OpenBatch;
 use rmqc_io::remoting::message::messages;
+use rmqc_io::remoting::pulled::PulledMessages;
 
 const RECORDS: usize = 1_000;
 const BODY_BYTES: usize = 100;
@@ -122,14 +123,26 @@ fn a_sink_writes_from_the_buffer_that_the_socket_was_read_into() {
             host: Rc::new(noting.clone()),
             errant: Rc::default(),
             backlog: Rc::default(),
+            blocks: Rc::default(),
         };
         let mut sink = FileSink::new(FileSinkConfig::parse(&config).unwrap(), &context).unwrap();
         at_once(sink.start()).unwrap();
         at_once(sink.put(&records)).unwrap();
         let written = noting.0.take();
         let bodies: Vec<_> = written.iter().filter(|place| place.len() == BODY_BYTES).collect();
-        assert_eq!(bodies.len(), RECORDS);
+        assert_eq!((bodies.len(), written.len()), (RECORDS, 2 * RECORDS));
         assert!(bodies.iter().all(|place| within(&pulled, place)), "a body was copied before it was written");
+
+        // The same when the newline was put behind each body before.
+        let own = BytesMut::from(&pulled[..]);
+        let ended = PulledMessages::read_ended(own, RECORDS, sink.value_end().unwrap(), |_, _| true).unwrap();
+        let bodies = ended.spans().iter().map(|span| span.body(ended.body()));
+        let records: Vec<_> = bodies.map(record).collect();
+        context.blocks.set([ended.body().clone()].into_iter());
+        at_once(sink.put(&records)).unwrap();
+        let written = noting.0.take();
+        assert_eq!(written.len(), RECORDS, "one piece of memory a line");
+        assert!(written.iter().all(|place| place.len() == BODY_BYTES + 1 && within(ended.body(), place)));
     }
 }
 

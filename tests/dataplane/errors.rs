@@ -33,6 +33,8 @@ fn sink_config<'a>(name: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, 
         ("commit.interval.ms", "20"),
         ("value.converter", "test-picky"),
         ("value.converter.refused", "bad"),
+        // What is given up is whole although something was written behind its body.
+        ("value.end", "\n"),
     ];
     own.iter().chain(more).copied().collect()
 }
@@ -98,6 +100,8 @@ fn given_up_records_lie_in_the_dead_letter_queue() {
         wait_for("everything is committed", || (sink.committed(&broker) == [100, 100]).then_some(()));
         assert_exactly(values(&sink.probe), &good);
         assert_exactly(bodies(&broker, "dead"), &bad);
+        let rejected = bad.iter().filter(|body| body.starts_with(b"reject")).count();
+        assert_eq!(sink.probe.ended.load(Ordering::SeqCst), (good.len() + rejected) as u64, "each in one piece");
         assert!(broker.content("dead").keys().all(|queue| *queue < 3), "created with three queues");
         let counters = plane.counters(&sink.task);
         assert_eq!((counters.records_in, counters.records_out), (200, 160));

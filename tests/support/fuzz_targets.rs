@@ -48,7 +48,7 @@ fn frames(mut stream: &[u8], step: usize) -> Vec<(Bytes, Bytes)> {
         stream = rest;
         loop {
             match decoder.next_frame() {
-                Ok(Some(frame)) => frames.push((frame.header, frame.body)),
+                Ok(Some(frame)) => frames.push((frame.header, frame.body.freeze())),
                 Ok(None) => break,
                 Err(_) => return frames,
             }
@@ -191,7 +191,7 @@ fn serve(running: &mut Running, input: &[u8]) {
         running.requests += 1;
         let now = Moment { wall_ms: i64::from(running.requests), mono_ms: u64::from(running.requests) };
         let caller = Caller { connection: 1, address: "127.0.0.1:9".parse().expect("an address"), now };
-        broker.request(caller, &header, &frame.body);
+        broker.request(caller, &header, &frame.body.freeze());
         for outgoing in broker.take_outbox() {
             check_outgoing(&outgoing.parts);
         }

@@ -33,6 +33,7 @@ pub(crate) fn context(host: &Rc<TestHost>, config: &Properties, positions: Vec<S
         host: host.clone(),
         errant: Rc::default(),
         backlog: Rc::default(),
+        blocks: Rc::default(),
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn context(config: Properties) -> TaskContext {
         host: Rc::new(Nowhere),
         errant: Rc::default(),
         backlog: Rc::default(),
+        blocks: Rc::default(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! `file-sink`: appends each record's value and a `\n` to one file.
 //!
-//! Per batch: one status call, and one gathered write for each 512 records, straight from the buffers the records
-//! came in; no payload byte is copied in user space. The file grows by whole batches: when a write fails it is cut
-//! back to its length before the batch.
+//! Per batch: one status call, and a gathered write for each 1,024 pieces of memory, straight from the buffers the
+//! records came in; no payload byte is copied in user space. A line is one piece if its `\n` stands behind its value
+//! there already, else two: to gather a piece costs the system some 35 ns, however small it is. The file grows by
+//! whole batches: when a write fails it is cut back to its length before the batch.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -12,7 +13,7 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 use rmqc_core::config::Properties;
 use rmqc_core::connector::SinkTask;
-use rmqc_core::context::{ErrantRecords, TaskContext};
+use rmqc_core::context::{EndedValues, ErrantRecords, TaskContext, ValueBlocks};
 use rmqc_core::converter::Converter;
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::host::{Host, HostFile, LocalFuture};
@@ -26,11 +27,13 @@ use super::config::{FileSinkConfig, Fsync, NullValue};
 const NEWLINE: &[u8] = b"\n";
 /// The mark of a file to which only this sink appends.
 const MARK: &str = "rmqc.file-sink";
-/// Lines of one gathered write: value and newline each. One line more keeps room for a newline in front.
-const LINES_PER_WRITE: usize = WRITE_VECTORS_MAX / 2 - 1;
+/// Pieces of memory of a gathered write, at most, to which another line can be added.
+const PIECES_BEFORE_LAST_MAX: usize = WRITE_VECTORS_MAX - 2;
 
 /// The line that a record makes.
 enum Line<'a> {
+    /// The record's own bytes, and the newline behind them.
+    Whole(&'a [u8]),
     /// The record's own bytes.
     Value(&'a [u8]),
     /// The text of a value that is not bytes.
@@ -38,11 +41,19 @@ enum Line<'a> {
 }
 
 impl Line<'_> {
-    fn bytes(&self) -> &[u8] {
+    /// The line as it lies in memory, and what is to be written after that.
+    fn pieces(&self) -> (&[u8], Option<&'static [u8]>) {
         match self {
-            Self::Value(bytes) => bytes,
-            Self::Text(bytes) => bytes,
+            Self::Whole(bytes) => (bytes, None),
+            Self::Value(bytes) => (bytes, Some(NEWLINE)),
+            Self::Text(bytes) => (bytes, Some(NEWLINE)),
         }
+    }
+
+    /// Bytes of the line with its newline.
+    fn len(&self) -> usize {
+        let (bytes, end) = self.pieces();
+        bytes.len().saturating_add(end.map_or(0, <[u8]>::len))
     }
 }
 
@@ -71,6 +82,7 @@ pub struct FileSink {
     config: FileSinkConfig,
     path: PathBuf,
     errant: Rc<ErrantRecords>,
+    blocks: Rc<ValueBlocks>,
     /// Gives the text of values that are neither text nor bytes.
     text: Box<dyn Converter>,
     open: Option<OpenFile>,
@@ -91,15 +103,18 @@ impl FileSink {
         let keys: Properties = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let text = (converter.build)(&keys).map_err(super::bad_config)?;
         let path = PathBuf::from(&config.filename);
-        Ok(Self { host: context.host.clone(), config, path, errant: context.errant.clone(), text, open: None })
+        let (errant, blocks) = (context.errant.clone(), context.blocks.clone());
+        Ok(Self { host: context.host.clone(), config, path, errant, blocks, text, open: None })
     }
 
     /// The lines of a batch, found right before anything is written, and the error at which they end. Records that make
     /// no line are reported one by one.
-    fn lines<'a>(&self, records: &'a [ConnectRecord]) -> (Vec<Line<'a>>, Result<()>) {
+    fn lines<'a>(&self, records: &'a [ConnectRecord], blocks: &'a [Bytes]) -> (Vec<Line<'a>>, Result<()>) {
         let mut lines = Vec::with_capacity(records.len());
+        let mut ended = EndedValues::new(blocks, b'\n');
+        let mut own = |bytes: &'a [u8]| ended.find(bytes).map_or(Line::Value(bytes), Line::Whole);
         for (index, record) in records.iter().enumerate() {
-            if let Err(error) = self.line(record, &mut lines)
+            if let Err(error) = self.line(record, &mut own, &mut lines)
                 && let Err(error) = self.errant.report(index, error)
             {
                 return (lines, Err(error));
@@ -109,10 +124,15 @@ impl FileSink {
     }
 
     /// Adds the line of a record.
-    fn line<'a>(&self, record: &'a ConnectRecord, lines: &mut Vec<Line<'a>>) -> Result<()> {
+    fn line<'a>(
+        &self,
+        record: &'a ConnectRecord,
+        own: &mut impl FnMut(&'a [u8]) -> Line<'a>,
+        lines: &mut Vec<Line<'a>>,
+    ) -> Result<()> {
         match &record.value {
-            Value::String(text) => lines.push(Line::Value(text.as_bytes())),
-            Value::Bytes(bytes) => lines.push(Line::Value(bytes)),
+            Value::String(text) => lines.push(own(text.as_bytes())),
+            Value::Bytes(bytes) => lines.push(own(bytes)),
             Value::Null => match self.config.null_value {
                 NullValue::Text => lines.push(Line::Value(b"null")),
                 NullValue::Skip => {}
@@ -272,22 +292,29 @@ impl FileSink {
         let Some(open) = &mut self.open else { return Ok(()) };
         let file = open.file.clone();
         let len = file.status().map_err(|error| trouble(&self.config, "look at", error))?.len;
-        let content: usize = lines.iter().map(|line| line.bytes().len().saturating_add(NEWLINE.len())).sum();
+        let content: usize = lines.iter().map(Line::len).sum();
         let bytes_max = content.saturating_add(NEWLINE.len()) as u64;
         // Set before the first byte is written, so that a dropped future leaves word of what it began.
         open.torn = Some(Torn { len, bytes_max });
         open.writes = open.writes.wrapping_add(1);
         let was_foreign = open.needs_newline;
-        let mut in_front = was_foreign;
-        for chunk in lines.chunks(LINES_PER_WRITE) {
-            let mut slices = Vec::with_capacity(WRITE_VECTORS_MAX);
-            if std::mem::take(&mut in_front) {
-                slices.push(IoSlice::new(NEWLINE));
+        let mut in_front = was_foreign.then_some(NEWLINE);
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let mut pieces = Vec::with_capacity(rest.len().saturating_mul(2).clamp(3, WRITE_VECTORS_MAX));
+            pieces.extend(in_front.take().map(IoSlice::new));
+            let mut taken = 0usize;
+            for line in rest {
+                if pieces.len() > PIECES_BEFORE_LAST_MAX {
+                    break;
+                }
+                let (bytes, end) = line.pieces();
+                pieces.push(IoSlice::new(bytes));
+                pieces.extend(end.map(IoSlice::new));
+                taken = taken.saturating_add(1);
             }
-            for line in chunk {
-                slices.extend([IoSlice::new(line.bytes()), IoSlice::new(NEWLINE)]);
-            }
-            if let Err(error) = file.append(&mut slices).await {
+            rest = rest.get(taken..).unwrap_or_default();
+            if let Err(error) = file.append(&mut pieces).await {
                 self.mend().await?;
                 return Err(self.later("append to", error));
             }
@@ -347,7 +374,8 @@ impl SinkTask for FileSink {
     }
 
     async fn put(&mut self, records: &[ConnectRecord]) -> Result<()> {
-        let (lines, end) = self.lines(records);
+        let blocks = self.blocks.take();
+        let (lines, end) = self.lines(records, &blocks);
         if !lines.is_empty() {
             self.ensure_open().await?;
             self.mend().await?;
@@ -375,6 +403,10 @@ impl SinkTask for FileSink {
 
     fn reads_extensions(&self) -> bool {
         false
+    }
+
+    fn value_end(&self) -> Option<u8> {
+        Some(b'\n')
     }
 
     async fn stop(&mut self) {

@@ -107,7 +107,42 @@ fn many_records_take_few_writes_and_keep_their_order() {
     let lines: Vec<String> = (0..5000).map(|n| format!("line {n}")).collect();
     run(sink.put(&records(&lines.iter().map(String::as_str).collect::<Vec<_>>()))).unwrap();
     assert_eq!(content(&path), lines.join("\n") + "\n");
-    assert_eq!(host.count(Call::Append), 5000usize.div_ceil(511));
+    assert_eq!(host.count(Call::Append), (2usize * 5000).div_ceil(1024));
+}
+
+/// Values of which each has its newline behind it in memory, and the block of which they are parts.
+fn ended(lines: &[String]) -> (Vec<ConnectRecord>, Bytes) {
+    let block = Bytes::from(lines.iter().map(|line| format!("{line}\n#")).collect::<String>());
+    let mut at = 0;
+    let value = |line: &String| {
+        let value = block.slice(at..at + line.len());
+        at += line.len() + 2;
+        record(Value::Bytes(value))
+    };
+    (lines.iter().map(value).collect(), block)
+}
+
+#[test]
+fn a_newline_that_stands_there_already_is_no_piece_of_its_own() {
+    let (dir, host) = (TempDir::new(), TestHost::new());
+    let path = dir.path("out");
+    fs::write(&path, "half a line").unwrap();
+    let context = context(&host, &[("filename", text(&path))], vec![]);
+    let mut sink = FileSink::new(FileSinkConfig::parse(&context.config).unwrap(), &context).unwrap();
+    run(sink.start()).unwrap();
+    let lines: Vec<String> = (0..5000).map(|n| format!("line {n}")).collect();
+    // Every hundredth lies elsewhere.
+    let (mut batch, block) = ended(&lines);
+    batch.iter_mut().zip(&lines).step_by(100).for_each(|(one, line)| *one = record(Value::text(line.as_str())));
+    context.blocks.set([block].into_iter());
+    run(sink.put(&batch)).unwrap();
+    assert_eq!(content(&path), format!("half a line\n{}\n", lines.join("\n")));
+    assert_eq!(host.count(Call::Append), (1usize + 5000 + 50).div_ceil(1023));
+    assert!(context.blocks.take().is_empty(), "nothing is held any longer than the put");
+    // The same without the block: what was told before counts no more.
+    run(sink.put(&batch)).unwrap();
+    let all = lines.join("\n");
+    assert_eq!(content(&path), format!("half a line\n{all}\n{all}\n"));
 }
 
 #[test]

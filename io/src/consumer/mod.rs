@@ -48,6 +48,8 @@ pub struct ConsumerSettings {
     pub buffered_bytes_max: usize,
     /// Read a queue only while its lock is held.
     pub ordered: bool,
+    /// What the sink writes behind each value; it is put there in memory.
+    pub value_end: Option<u8>,
 }
 
 /// One queue that this member reads.
@@ -270,6 +272,7 @@ impl<D: Driver> Consumer<D> {
             subscription: self.settings.subscription.clone(),
             offset,
             out_of_range: self.settings.out_of_range,
+            value_end: self.settings.value_end,
             budget: self.budget.clone(),
             buffer: buffer.clone(),
             arrived: self.arrived.clone(),
@@ -498,7 +501,7 @@ mod tests {
         }
         Pulled {
             next_offset,
-            messages: PulledMessages::read(body.freeze(), 0, |_, _| true).unwrap(),
+            messages: PulledMessages::read(body, 0, |_, _| true).unwrap(),
             bytes,
             moved: false,
             times: None,

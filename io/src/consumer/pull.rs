@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use rmqc_core::error::{ConnectError, Retry, Stage};
 use rmqc_core::metrics::Step;
 use rmqc_core::tolerance::Backoff;
@@ -26,7 +26,7 @@ use crate::remoting::client::Client;
 use crate::remoting::code::{request, response};
 use crate::remoting::connection::{CallError, Request, Response};
 use crate::remoting::pull::Pull;
-use crate::remoting::pulled::PulledMessages;
+use crate::remoting::pulled::{MessageSpan, PulledMessages};
 use crate::remoting::route::QueueAddress;
 use crate::shard::memory::Share;
 use crate::shard::steps::{Manner, Passage, Steps};
@@ -182,6 +182,8 @@ pub struct Puller<D> {
     pub offset: i64,
     /// Policy for an offset outside the queue.
     pub out_of_range: OutOfRange,
+    /// Byte that is put behind each body in memory, if any.
+    pub value_end: Option<u8>,
     /// Bound of what is buffered.
     pub budget: Budget,
     /// Where answers go.
@@ -450,16 +452,20 @@ impl<D: Driver> Puller<D> {
         }
     }
 
-    fn found(&self, offset: i64, next: i64, body: Bytes, place: &mut Place) -> Result<Continue, Trouble> {
+    fn found(&self, offset: i64, next: i64, body: BytesMut, place: &mut Place) -> Result<Continue, Trouble> {
         let bytes = body.len();
         let room = usize::try_from(place.step.clamp(0, PULL_MESSAGES_MAX)).unwrap_or(0);
         let (mut count, mut new) = (0i64, false);
-        let found = PulledMessages::read(body, room, |message, properties| {
+        let wants = |message: &MessageSpan, properties: &[u8]| {
             count = count.saturating_add(1);
             let is_new = message.queue_offset >= place.expected;
             new |= is_new;
             is_new && self.subscription.takes(properties)
-        });
+        };
+        let found = match self.value_end {
+            Some(end) => PulledMessages::read_ended(body, room, end, wants),
+            None => PulledMessages::read(body, room, wants),
+        };
         let found = found.map_err(|error| self.malformed(&error.to_string()))?;
         if let (None, Some(first)) = (self.buffer.reading.stored_ms.get(), found.spans().first()) {
             self.buffer.reading.stored_ms.set(Some(first.store_ms));

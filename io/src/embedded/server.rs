@@ -211,7 +211,7 @@ async fn read_loop<D: Driver>(
                 Err(error) => return refuse(address, &error),
             };
             let caller = Caller { connection, address, now: server.clock.now() };
-            server.broker.borrow_mut().request(caller, &header, &frame.body);
+            server.broker.borrow_mut().request(caller, &header, &frame.body.freeze());
             server.distribute();
             wait_until_sent(link).await;
             D::yield_if_needed().await;

@@ -74,7 +74,7 @@ impl Bench {
             decoder.read_target().0.extend_from_slice(&part);
         }
         while let Some(frame) = decoder.next_frame().unwrap() {
-            sent.push((Header::decode(frame.form, &frame.header).unwrap(), frame.body));
+            sent.push((Header::decode(frame.form, &frame.header).unwrap(), frame.body.freeze()));
         }
         sent
     }

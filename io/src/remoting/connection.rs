@@ -89,12 +89,12 @@ impl Request {
 }
 
 /// An answer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Response {
     /// Its header.
     pub header: Header,
-    /// Its body.
-    pub body: Bytes,
+    /// Its body, where it was received.
+    pub body: BytesMut,
 }
 
 /// Why a call failed, and so whether the other side may have carried it out.

@@ -16,15 +16,15 @@ const RETIRED_BUFFERS_MAX: usize = 16;
 /// Bytes of the length field and of the header-length field.
 const PREFIX_BYTES: usize = 8;
 
-/// One frame: header and body as slices of the read buffer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One frame: header and body as parts of the read buffer.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Form of the header.
     pub form: HeaderForm,
     /// Header, not yet decoded.
     pub header: Bytes,
-    /// Body.
-    pub body: Bytes,
+    /// Body; nobody else sees it yet, so it may be changed in place.
+    pub body: BytesMut,
 }
 
 /// A frame that can't be: the connection must be closed, since nothing after it can be trusted.
@@ -160,9 +160,9 @@ impl FrameDecoder {
             return Ok(None);
         }
         self.frame_max_seen = self.frame_max_seen.max(whole);
-        let mut frame = self.buffer.split_to(whole).freeze();
+        let mut frame = self.buffer.split_to(whole);
         frame.advance(PREFIX_BYTES);
-        let header = frame.split_to(header_len);
+        let header = frame.split_to(header_len).freeze();
         Ok(Some(Frame { form, header, body: frame }))
     }
 

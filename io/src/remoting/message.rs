@@ -145,13 +145,13 @@ impl<'b> Reader<'b> {
 }
 
 /// Reads the messages of a pull answer one by one, in order. After an error it ends.
-pub fn messages(body: Bytes) -> impl Iterator<Item = Result<Message, MessageError>> {
-    read_all(body, |body, parts| parts.message(body))
+pub fn messages(body: impl Into<Bytes>) -> impl Iterator<Item = Result<Message, MessageError>> {
+    read_all(body.into(), |body, parts| parts.message(body))
 }
 
 /// The same, each with its topic.
-pub fn messages_of_topics(body: Bytes) -> impl Iterator<Item = Result<(Message, Bytes), MessageError>> {
-    read_all(body, |body, parts| (parts.message(body), body.slice_ref(parts.topic)))
+pub fn messages_of_topics(body: impl Into<Bytes>) -> impl Iterator<Item = Result<(Message, Bytes), MessageError>> {
+    read_all(body.into(), |body, parts| (parts.message(body), body.slice_ref(parts.topic)))
 }
 
 fn read_all<T>(body: Bytes, take: impl Fn(&Bytes, Parts<'_>) -> T) -> impl Iterator<Item = Result<T, MessageError>> {
@@ -190,6 +190,17 @@ impl<'b> Parts<'b> {
     /// Reads the message at the beginning of `bytes`. Parts of which the caller makes no use cost nothing.
     #[inline(always)]
     pub fn read(bytes: &'b [u8]) -> Result<Self, MessageError> {
+        Self::read_with(bytes, None)
+    }
+
+    /// Reads it once more, with as many bytes of properties as were found: what lies between them and the body is not
+    /// looked at, and may have been written over. It has no topic then.
+    pub fn read_again(bytes: &'b [u8], properties_len: usize) -> Result<Self, MessageError> {
+        Self::read_with(bytes, Some(properties_len))
+    }
+
+    #[inline(always)]
+    fn read_with(bytes: &'b [u8], properties_len: Option<usize>) -> Result<Self, MessageError> {
         let size =
             bytes.first_chunk::<4>().map(|size| u32::from_be_bytes(*size) as usize).ok_or(MessageError::Cut("size"))?;
         let mut reader = Reader { rest: bytes.get(..size).ok_or(MessageError::Cut("size"))? };
@@ -217,12 +228,21 @@ impl<'b> Parts<'b> {
         let body_len = reader.len("body length")?;
         let body_at = size.saturating_sub(reader.rest.len());
         let body = reader.take(body_len, "body")?;
-        let topic_len = match magic {
-            MAGIC_V2 => usize::from(u16::from_be_bytes(reader.array("topic length")?)),
-            _ => usize::from(u8::from_be_bytes(reader.array("topic length")?)),
+        let (topic, properties_len) = match properties_len {
+            Some(known) => {
+                let between = reader.rest.len().checked_sub(known).ok_or(MessageError::Cut("properties"))?;
+                reader.take(between, "topic")?;
+                (&[][..], known)
+            }
+            None => {
+                let topic_len = match magic {
+                    MAGIC_V2 => usize::from(u16::from_be_bytes(reader.array("topic length")?)),
+                    _ => usize::from(u8::from_be_bytes(reader.array("topic length")?)),
+                };
+                let topic = reader.take(topic_len, "topic")?;
+                (topic, usize::from(u16::from_be_bytes(reader.array("properties length")?)))
+            }
         };
-        let topic = reader.take(topic_len, "topic")?;
-        let properties_len = usize::from(u16::from_be_bytes(reader.array("properties length")?));
         let properties = reader.take(properties_len, "properties")?;
         if !reader.rest.is_empty() {
             return Err(MessageError::Length { announced: size, used: size.saturating_sub(reader.rest.len()) });

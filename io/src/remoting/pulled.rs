@@ -4,7 +4,7 @@
 //! takes handles of the parts that he needs. What is passed over costs no handle, and what went wrong with a part that was
 //! taken can be told with the whole message, since the answer is still there.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::message::{Message, MessageError, Parts, is_plain};
 
@@ -73,6 +73,12 @@ impl MessageSpan {
         part(answer, self.properties_at(), usize::from(self.properties_len))
     }
 
+    /// Where the body ends, and the length of the topic's name stood.
+    #[inline]
+    fn body_end(&self) -> usize {
+        (self.body_at as usize).saturating_add(self.body_len())
+    }
+
     /// Where the properties begin.
     #[inline]
     fn properties_at(&self) -> usize {
@@ -85,7 +91,7 @@ impl MessageSpan {
     /// When the answer is another one.
     pub fn message(&self, answer: &Bytes) -> Result<Message, MessageError> {
         let bytes = answer.get(self.at as usize..self.end as usize).ok_or(MessageError::Cut("answer"))?;
-        Ok(Parts::read(bytes)?.message(answer))
+        Ok(Parts::read_again(bytes, self.properties_len.into())?.message(answer))
     }
 }
 
@@ -110,24 +116,32 @@ impl PulledMessages {
     /// # Errors
     /// When the body is no answer's: nothing of it is to be trusted then.
     pub fn read(
-        body: Bytes,
+        body: impl AsRef<[u8]> + Into<Bytes>,
         expected: usize,
-        mut wants: impl FnMut(&MessageSpan, &[u8]) -> bool,
+        wants: impl FnMut(&MessageSpan, &[u8]) -> bool,
     ) -> Result<Self, MessageError> {
-        if u32::try_from(body.len()).is_err() {
-            return Err(MessageError::Cut("answer"));
-        }
-        let mut spans = Vec::with_capacity(expected);
-        let mut at = 0usize;
-        while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
-            let parts = Parts::read(rest)?;
-            let span = MessageSpan::of(at, &parts);
-            at = at.saturating_add(parts.size);
-            if wants(&span, parts.properties) {
-                spans.push(span);
+        let spans = spans(body.as_ref(), expected, wants)?;
+        Ok(Self { body: body.into(), spans })
+    }
+
+    /// The same; then a byte is written behind the body of each that is kept, where the length of its topic's name was.
+    /// Whoever is to write bodies, each with this byte, has both in one piece of memory.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn read_ended(
+        mut body: BytesMut,
+        expected: usize,
+        value_end: u8,
+        wants: impl FnMut(&MessageSpan, &[u8]) -> bool,
+    ) -> Result<Self, MessageError> {
+        let spans = spans(&body, expected, wants)?;
+        for span in &spans {
+            if let Some(behind) = body.get_mut(span.body_end()) {
+                *behind = value_end;
             }
         }
-        Ok(Self { body, spans })
+        Ok(Self { body: body.freeze(), spans })
     }
 
     /// Where its messages lie.
@@ -153,6 +167,28 @@ impl PulledMessages {
     pub fn split_off(&mut self, count: usize) -> Self {
         Self { body: self.body.clone(), spans: self.spans.split_off(count.min(self.spans.len())) }
     }
+}
+
+/// Where the messages of an answer's body lie that are wanted.
+fn spans(
+    body: &[u8],
+    expected: usize,
+    mut wants: impl FnMut(&MessageSpan, &[u8]) -> bool,
+) -> Result<Vec<MessageSpan>, MessageError> {
+    if u32::try_from(body.len()).is_err() {
+        return Err(MessageError::Cut("answer"));
+    }
+    let mut spans = Vec::with_capacity(expected);
+    let mut at = 0usize;
+    while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
+        let parts = Parts::read(rest)?;
+        let span = MessageSpan::of(at, &parts);
+        at = at.saturating_add(parts.size);
+        if wants(&span, parts.properties) {
+            spans.push(span);
+        }
+    }
+    Ok(spans)
 }
 
 #[cfg(test)]
@@ -220,6 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn the_byte_that_ends_values_stands_behind_those_that_are_kept() {
+        // With a name as long as the byte is large, nothing would be seen.
+        let body = BytesMut::from(&answer(&[(b"first", b"y", 0), (b"second", b"n", 0), (b"", b"y", 0)])[..]);
+        let (place, before) = (body.as_ptr(), body.clone());
+        let found = PulledMessages::read_ended(body, 0, b'\n', |_, properties| properties == b"y").unwrap();
+        assert_eq!(found.body().as_ptr(), place, "it was copied");
+        let ends: Vec<_> = found.spans().iter().map(|span| (span.body_at as usize, span.body_end())).collect();
+        let mut expected = before;
+        ends.iter().for_each(|(_, end)| expected[*end] = b'\n');
+        assert_eq!(found.body()[..], expected[..]);
+        let [(first_at, first_end), (_, third_end)] = ends[..] else { panic!("{ends:?}") };
+        assert_eq!((&found.body()[first_at..=first_end], found.body()[third_end]), (&b"first\n"[..], b'\n'));
+    }
+
+    #[test]
     fn a_span_of_another_answer_leads_nowhere() {
         let span = all(answer(&[(b"a long body", b"a\x011\x02", 0)])).unwrap().spans()[0];
         let other = Bytes::from_static(b"short");
@@ -240,6 +291,8 @@ mod tests {
             changed[place] = with;
             for body in [Bytes::from(changed), whole.slice(..cut.min(whole.len()))] {
                 let read: Result<Vec<_>, _> = messages(body.clone()).collect();
+                let ended = PulledMessages::read_ended(BytesMut::from(&body[..]), 0, b'\n', |_, _| true);
+                prop_assert_eq!(ended.map(|found| found.messages()), read.clone());
                 prop_assert_eq!(all(body).map(|found| found.messages()), read);
             }
         }

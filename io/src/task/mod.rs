@@ -126,6 +126,7 @@ fn task_context(shard: &ShardContext, control: &TaskControl, spec: &TaskSpec) ->
         host: shard.host.clone(),
         errant: Rc::new(ErrantRecords::new(ErrorPolicy::from_config(&spec.config).tolerant)),
         backlog: control.backlog.clone(),
+        blocks: Rc::default(),
     }
 }
 

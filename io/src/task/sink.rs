@@ -13,7 +13,7 @@ use rmqc_core::command::{ShardEvent, TaskSpec};
 use rmqc_core::config::Properties;
 use rmqc_core::config::connector as keys;
 use rmqc_core::connector::DynSinkTask;
-use rmqc_core::context::{ErrantRecords, TaskContext};
+use rmqc_core::context::{ErrantRecords, TaskContext, ValueBlocks};
 use rmqc_core::error::{ConnectError, Result, Retry, Stage};
 use rmqc_core::metrics::{Step, WindowUse};
 use rmqc_core::record::ConnectRecord;
@@ -75,8 +75,12 @@ struct Flow<D: Driver> {
     sink_class: &'static str,
     /// Whether the sink looks at its records' extensions.
     reads_extensions: bool,
+    /// What the sink writes behind each value.
+    value_end: Option<u8>,
     /// What the sink reports record by record.
     reports: Rc<ErrantRecords>,
+    /// What the values of a put are parts of.
+    blocks: Rc<ValueBlocks>,
     /// Where given-up messages go, if they go anywhere.
     letters: Option<Letters<D>>,
     uncommitted_max: u64,
@@ -104,14 +108,14 @@ pub(super) async fn run<D: Driver>(
     build: fn(TaskContext) -> Result<Box<dyn DynSinkTask>>,
 ) -> TaskEnd {
     let context = task_context(&shard, &control, &spec);
-    let reports = context.errant.clone();
+    let shared = (context.errant.clone(), context.blocks.clone());
     let mut task = match build(context) {
         Ok(task) => task,
         Err(error) => return TaskEnd::Failed(error),
     };
     let (client, number) = task_client::<D>(&shard, &spec);
     let closing = CloseClient(client.clone());
-    let outcome = match flow(&shard, &control, &spec, &client, reports) {
+    let outcome = match flow(&shard, &control, &spec, &client, &*task, shared) {
         Ok(mut flow) => {
             let outcome = match Letters::open(&client, number, &flow.errant, &flow.control).await {
                 Ok(letters) => {
@@ -138,9 +142,11 @@ fn flow<D: Driver>(
     control: &Rc<TaskControl>,
     spec: &TaskSpec,
     client: &Client<D>,
-    reports: Rc<ErrantRecords>,
+    task: &dyn DynSinkTask,
+    (reports, blocks): (Rc<ErrantRecords>, Rc<ValueBlocks>),
 ) -> Result<Flow<D>> {
     let config = &spec.config;
+    let value_end = task.value_end();
     let uncommitted_max = size(&keys::UNCOMMITTED_RECORDS, config) as u64;
     control.window.set(WindowUse {
         records_max: uncommitted_max,
@@ -154,7 +160,7 @@ fn flow<D: Driver>(
         client: client.clone(),
         consumer: Consumer::new(
             client.clone(),
-            consumer_settings(spec)?,
+            consumer_settings(spec, value_end)?,
             shard.memory.share(),
             control.reading.clone(),
             control.steps.clone(),
@@ -162,8 +168,10 @@ fn flow<D: Driver>(
         stages: Stages::build(config)?,
         errant: Errant::new(&spec.task, config),
         sink_class: spec.factory.java_task_class,
-        reads_extensions: true,
+        reads_extensions: task.reads_extensions(),
+        value_end,
         reports,
+        blocks,
         letters: None,
         letters_bytes_max: size(&keys::UNCOMMITTED_BYTES, config) as u64 / 2,
         uncommitted_max,
@@ -177,7 +185,7 @@ fn flow<D: Driver>(
     })
 }
 
-fn consumer_settings(spec: &TaskSpec) -> Result<ConsumerSettings> {
+fn consumer_settings(spec: &TaskSpec, value_end: Option<u8>) -> Result<ConsumerSettings> {
     let config = &spec.config;
     let topics: Vec<Arc<str>> = keys::sink_topics(config).iter().map(|topic| Arc::from(topic.as_str())).collect();
     if topics.is_empty() {
@@ -197,6 +205,7 @@ fn consumer_settings(spec: &TaskSpec) -> Result<ConsumerSettings> {
         out_of_range: out_of_range(config),
         buffered_bytes_max: size(&keys::UNCOMMITTED_BYTES, config),
         ordered: keys::ORDERING.boolean(config),
+        value_end,
     })
 }
 
@@ -223,7 +232,6 @@ fn put_records_after(records: usize, time: Duration) -> usize {
 }
 
 async fn run_loop<D: Driver>(task: &mut dyn DynSinkTask, flow: &mut Flow<D>) -> Result<TaskEnd> {
-    flow.reads_extensions = task.reads_extensions();
     task.start().await?;
     flow.consumer.join();
     loop {
@@ -427,7 +435,7 @@ impl<D: Driver> Flow<D> {
             tap.look_at_records(TapStage::Transform, batch.records.get(before..).unwrap_or_default());
         }
         let records_end = batch.records.len();
-        if keep {
+        if keep || self.value_end.is_some() {
             batch.answers.push((records_end, from.answer.clone()));
         }
         batch.marks.push(Mark { queue, next_offset, bytes, stored_ms, moved, records_end });
@@ -461,6 +469,9 @@ impl<D: Driver> Flow<D> {
         let mut attempt = 0u32;
         while !batch.records.is_empty() {
             self.control.steps.enter(Step::Put, Manner::Busy);
+            if self.value_end.is_some() {
+                self.blocks.set(batch.answers.iter().map(|(_, answer)| answer.clone()));
+            }
             let began = Instant::now();
             let outcome = task.put(&batch.records).await;
             self.put_records.set(put_records_after(self.put_records.get(), began.elapsed()));

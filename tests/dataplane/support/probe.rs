@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rmqc_core::connector::{SinkTask, SourceTask};
-use rmqc_core::context::{ErrantRecords, TaskContext};
+use rmqc_core::context::{EndedValues, ErrantRecords, TaskContext, ValueBlocks};
 use rmqc_core::converter::{Converter, SchemaAndValue};
 use rmqc_core::error::{ConnectError, Result, Stage};
 use rmqc_core::host::{Host, LocalFuture};
@@ -71,6 +71,8 @@ pub struct Probe {
     pub seen: Mutex<Vec<Seen>>,
     /// Sizes of the puts.
     pub puts: Mutex<Vec<usize>>,
+    /// Values that it was given with the byte behind them.
+    pub ended: AtomicU64,
     /// While set, `put` waits.
     pub gate: AtomicBool,
     /// The next put keeps the core for so many milliseconds.
@@ -145,6 +147,8 @@ struct TestSink {
     /// Whether it takes records while it flushes.
     flushes_beside: bool,
     reads_extensions: bool,
+    value_end: Option<u8>,
+    blocks: Rc<ValueBlocks>,
 }
 
 fn queue(position: &Position) -> i64 {
@@ -178,6 +182,14 @@ impl SinkTask for TestSink {
             self.host.sleep(Duration::from_millis(1)).await;
         }
         self.probe.puts.lock().unwrap().push(records.len());
+        let blocks = self.blocks.take();
+        let mut values = EndedValues::new(&blocks, self.value_end.unwrap_or_default());
+        let mut is_ended = |record: &ConnectRecord| match &record.value {
+            Value::String(text) => values.find(text.as_bytes()).is_some(),
+            _ => false,
+        };
+        let ended = records.iter().filter(|record| is_ended(record)).count();
+        self.probe.ended.fetch_add(ended as u64, Ordering::SeqCst);
         for (index, seen) in records.iter().map(seen).enumerate() {
             if seen.value.starts_with(b"reject") {
                 let what = ConnectError::bad_record(Stage::Put, "a value that the test rejects");
@@ -209,6 +221,10 @@ impl SinkTask for TestSink {
 
     fn reads_extensions(&self) -> bool {
         self.reads_extensions
+    }
+
+    fn value_end(&self) -> Option<u8> {
+        self.value_end
     }
 
     async fn stop(&mut self) {
@@ -272,7 +288,9 @@ inventory::submit! {
             let (probe, host, errant) = (of(&context), context.host.clone(), context.errant.clone());
             let flushes_beside = context.config.contains_key("flushes.beside");
             let reads_extensions = !context.config.contains_key("no.extensions");
-            Ok(Box::new(TestSink { probe, errant, host, flushes_beside, reads_extensions }))
+            let value_end = context.config.get("value.end").and_then(|end| end.bytes().next());
+            let blocks = context.blocks.clone();
+            Ok(Box::new(TestSink { probe, errant, host, flushes_beside, reads_extensions, value_end, blocks }))
         }),
     }
 }

@@ -82,6 +82,7 @@ pub fn file_source(content: Bytes) -> FileSource {
         host: Rc::new(Memory(content)),
         errant: Rc::default(),
         backlog: Rc::default(),
+        blocks: Rc::default(),
     };
     let mut source = FileSource::new(parsed, &context).unwrap();
     at_once(source.start()).unwrap();

@@ -83,6 +83,7 @@ pub fn context(host: &Rc<TestHost>, config: &[(&str, &str)], positions: Vec<Stor
         host: host.clone(),
         errant: Rc::default(),
         backlog: Rc::default(),
+        blocks: Rc::default(),
     }
 }
 
