@@ -1,6 +1,8 @@
 //! The method, in code: every side is measured once a round, in turn and in alternating order, so that a machine that
 //! warms up or slows down meets all alike; the first side twice, and the difference of these two is the noise.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Map, Value, json};
 
 use super::machine;
@@ -22,6 +24,25 @@ impl<'a> Side<'a> {
     /// A side.
     pub fn new(name: impl Into<String>, run: impl FnMut() -> Value + 'a) -> Self {
         Self { name: name.into(), run: Box::new(run) }
+    }
+}
+
+/// How long is warmed up before anything is measured.
+const WARM_TIME: Duration = Duration::from_secs(60);
+/// Runs of fewer records measure nothing that is worth the time: one side of them is warmed up, once.
+const WARM_RECORDS: u64 = 20_000;
+
+/// Has all sides do their work in turn, unmeasured, for so long: what serves them compiles itself and takes its memory for the
+/// way in which it is used, and each side has its own.
+pub fn warm_up(sides: &mut [Side<'_>], records: u64) {
+    let began = Instant::now();
+    while began.elapsed() < WARM_TIME {
+        for side in &mut *sides {
+            let _ = (side.run)();
+            if records < WARM_RECORDS {
+                return;
+            }
+        }
     }
 }
 

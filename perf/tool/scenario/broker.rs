@@ -19,15 +19,10 @@ use crate::tool::options::{Options, list, setting};
 use crate::tool::own_client;
 use crate::tool::peer::rocketmq::RocketClient;
 use crate::tool::real_broker::{Cpus, Placed};
-use crate::tool::rounds::{Case, Side, compare_with};
+use crate::tool::rounds::{Case, Side, compare_with, warm_up};
 use crate::tool::workers::{Build, PATIENCE, Running, add_beside, throughput, wait_count};
 
 const QUEUES: u32 = 4;
-/// Before anything is measured the whole file is sent, and read so often, for so long.
-const WARM_READS: usize = 4;
-const WARM_TIME: Duration = Duration::from_secs(60);
-/// Runs of fewer records measure nothing that is worth the time; they do it once.
-const WARM_RECORDS: u64 = 20_000;
 /// Batches of the client with nothing around it: as large as the worker's, as many under way.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_MESSAGES: usize = 4_096;
@@ -47,21 +42,13 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts a broker, makes the file, and sends and reads it unmeasured: a broker that has just started compiles itself.
+    /// Starts a broker and makes the file.
     pub fn set(records: u64, bytes: usize, cpus: Cpus, settings: &[&str]) -> Self {
         let folder = TempDir::new("stage");
         let file = folder.file("in.txt");
         lines::write(&file, records, bytes).unwrap();
         let broker = Placed::start(cpus, settings);
-        let stage = Self { broker, folder, file, records, bytes, made: Cell::new(0) };
-        let began = Instant::now();
-        loop {
-            let topic = stage.filled_topic();
-            (0..WARM_READS).for_each(|_| assert_eq!(pull_all(stage.broker.address(), &topic).messages, records));
-            if records < WARM_RECORDS || began.elapsed() >= WARM_TIME {
-                return stage;
-            }
-        }
+        Self { broker, folder, file, records, bytes, made: Cell::new(0) }
     }
 
     /// Its file.
@@ -248,6 +235,7 @@ pub fn run(options: &Options) {
                 sides.push(Side::new("own client", || stage.send_own()));
                 sides.push(Side::new("bare client", || stage.send_bare()));
                 sides.extend(client.iter().map(|client| Side::new("java client", || stage.send_java(client))));
+                warm_up(&mut sides, records);
                 compare_with(options, &case, stage.facts(), sides);
             }
             let topic = stage.filled_topic();
@@ -259,6 +247,7 @@ pub fn run(options: &Options) {
             let (stage, topic) = (&stage, &topic);
             let java = |client| Side::new("java client", move || stage.take_java(client, topic, at_once));
             sides.extend(client.iter().map(java));
+            warm_up(&mut sides, records);
             compare_with(options, &case, stage.facts(), sides);
         }
     }

@@ -6,7 +6,7 @@ use crate::support::broker::RAISED_PULL_CAPS;
 use crate::tool::options::{Options, list};
 use crate::tool::peer::kafka::Kafka;
 use crate::tool::real_broker::Cpus;
-use crate::tool::rounds::{Case, Side, compare_with};
+use crate::tool::rounds::{Case, Side, compare_with, warm_up};
 use crate::tool::workers::Build;
 
 /// Bytes of all records together, by default.
@@ -30,6 +30,7 @@ pub fn run(options: &Options) {
             kafka.create_topic(&topic);
             kafka.file_to_topic(stage.file(), &topic, records, size)
         }));
+        warm_up(&mut sides, records);
         compare_with(options, &case(format!("file to topic, {bytes} B")), stage.facts(), sides);
 
         let filled = stage.filled_topic();
@@ -41,6 +42,7 @@ pub fn run(options: &Options) {
             check_and_remove(&file, records);
             told
         }));
+        warm_up(&mut sides, records);
         compare_with(options, &case(format!("topic to file, {bytes} B")), stage.facts(), sides);
     }
 }
