@@ -24,10 +24,12 @@ use rmqc_core::value::Value;
 
 use super::config::{FileSinkConfig, Fsync, NullValue};
 
-const NEWLINE: &[u8] = b"\n";
+/// What ends a line.
+const END: u8 = b'\n';
+const NEWLINE: &[u8] = &[END];
 /// The mark of a file to which only this sink appends.
 const MARK: &str = "rmqc.file-sink";
-/// Pieces of memory of a gathered write, at most, to which another line can be added.
+/// Pieces of memory of a gathered write, at most, to which another line can be added: no line is divided between two writes.
 const PIECES_BEFORE_LAST_MAX: usize = WRITE_VECTORS_MAX - 2;
 
 /// The line that a record makes.
@@ -111,7 +113,7 @@ impl FileSink {
     /// no line are reported one by one.
     fn lines<'a>(&self, records: &'a [ConnectRecord], blocks: &'a [Bytes]) -> (Vec<Line<'a>>, Result<()>) {
         let mut lines = Vec::with_capacity(records.len());
-        let mut ended = EndedValues::new(blocks, b'\n');
+        let mut ended = EndedValues::new(blocks, END);
         let mut own = |bytes: &'a [u8]| ended.find(bytes).map_or(Line::Value(bytes), Line::Whole);
         for (index, record) in records.iter().enumerate() {
             if let Err(error) = self.line(record, &mut own, &mut lines)
@@ -299,21 +301,17 @@ impl FileSink {
         open.writes = open.writes.wrapping_add(1);
         let was_foreign = open.needs_newline;
         let mut in_front = was_foreign.then_some(NEWLINE);
-        let mut rest = lines;
-        while !rest.is_empty() {
+        let mut rest = lines.iter();
+        while !rest.as_slice().is_empty() {
             let mut pieces = Vec::with_capacity(rest.len().saturating_mul(2).clamp(3, WRITE_VECTORS_MAX));
             pieces.extend(in_front.take().map(IoSlice::new));
-            let mut taken = 0usize;
-            for line in rest {
-                if pieces.len() > PIECES_BEFORE_LAST_MAX {
-                    break;
-                }
+            while pieces.len() <= PIECES_BEFORE_LAST_MAX
+                && let Some(line) = rest.next()
+            {
                 let (bytes, end) = line.pieces();
                 pieces.push(IoSlice::new(bytes));
                 pieces.extend(end.map(IoSlice::new));
-                taken = taken.saturating_add(1);
             }
-            rest = rest.get(taken..).unwrap_or_default();
             if let Err(error) = file.append(&mut pieces).await {
                 self.mend().await?;
                 return Err(self.later("append to", error));
@@ -406,7 +404,7 @@ impl SinkTask for FileSink {
     }
 
     fn value_end(&self) -> Option<u8> {
-        Some(b'\n')
+        Some(END)
     }
 
     async fn stop(&mut self) {
